@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"reeve/internal/ops"
+)
+
+const resourceColumns = `id, kind, name, host_id, host_name, parent_id, key_host, key_source, key_key, labels, desired, observed,
+	presence, reachability, first_seen_ms, observed_ms, generation, version`
+
+func scanResource(row interface{ Scan(...any) error }) (ops.Resource, error) {
+	var r ops.Resource
+	var labels, desired, observed string
+	var first, seen int64
+	err := row.Scan(&r.ID, &r.Kind, &r.Name, &r.HostID, &r.HostName, &r.ParentID, &r.Key.Host, &r.Key.Source, &r.Key.Key,
+		&labels, &desired, &observed, &r.Presence, &r.Reachable, &first, &seen, &r.Generation, &r.Version)
+	r.FirstSeen, r.ObservedAt = fromMS(first), fromMS(seen)
+	return r, errors.Join(err, fromJSON(labels, &r.Labels), fromJSON(desired, &r.Desired), fromJSON(observed, &r.Observed))
+}
+
+func scanResources(rows *sql.Rows) (ops.Resource, error) { return scanResource(rows) }
+
+// Resource answers one resource.
+func (v view) Resource(ctx context.Context, id string) (ops.Resource, error) {
+	r, err := scanResource(v.q.QueryRowContext(ctx, `SELECT `+resourceColumns+` FROM resource WHERE id = $1`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, ops.Errorf(ops.NotFound, "there is no resource %s", id)
+	}
+	return r, err
+}
+
+// A ResourceFilter chooses resources; zero fields choose all.
+type ResourceFilter struct {
+	Kinds    []string
+	Host     string // ID or name
+	Parent   string
+	Text     string // part of the name, or a whole ID
+	Labels   map[string]string
+	Presence []string
+	Sort     string // name, kind, observed_at; a leading - reverses
+	After    Key    // the last row of the page before
+	Limit    int
+	All      bool // no limit: for the process itself, never for an API page
+}
+
+// A Key is where a page of a list ended: the sort column's value and the ID.
+type Key struct {
+	Value string
+	Num   int64
+	ID    string
+}
+
+// resourceSorts maps the sort names of the API to columns; numeric ones page
+// by number.
+var resourceSorts = map[string]struct {
+	column  string
+	numeric bool
+}{"": {"name", false}, "name": {"name", false}, "kind": {"kind", false}, "host": {"host_name", false}, "observed_at": {"observed_ms", true}}
+
+// Resources answers a page of resources and, when there may be more, where it
+// ended.
+func (v view) Resources(ctx context.Context, f ResourceFilter) ([]ops.Resource, *Key, error) {
+	name, desc := strings.CutPrefix(f.Sort, "-")
+	by, ok := resourceSorts[name]
+	if !ok {
+		return nil, nil, ops.Errorf(ops.Invalid, "resources cannot be sorted by %q; use name, kind, host or observed_at, with a leading - to reverse", name)
+	}
+	w := f.where()
+	op, dir := ">", ""
+	if desc {
+		op, dir = "<", " DESC"
+	}
+	if f.After.ID != "" {
+		var value any = f.After.Value
+		if by.numeric {
+			value = f.After.Num
+		}
+		w.add(`(`+by.column+`, id) `+op+` ($?, $?)`, value, f.After.ID)
+	}
+	query := `SELECT ` + resourceColumns + ` FROM resource` + w.text() + ` ORDER BY ` + by.column + dir + `, id` + dir
+	limit := limitOf(f.Limit)
+	if !f.All {
+		query += ` LIMIT ` + w.arg(limit+1)
+	}
+	rows, err := v.q.QueryContext(ctx, query, w.args...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read resources: %w", err)
+	}
+	all, err := collectRows(rows, scanResources)
+	if err != nil || f.All || len(all) <= limit {
+		return all, nil, err
+	}
+	last := all[limit-1]
+	key := &Key{ID: last.ID, Num: toMS(last.ObservedAt), Value: map[string]string{
+		"name": last.Name, "kind": string(last.Kind), "host_name": last.HostName}[by.column]}
+	return all[:limit], key, nil
+}
+
+func (f ResourceFilter) where() where {
+	w := where{}
+	if f.Kinds != nil {
+		w.in("kind", f.Kinds)
+	}
+	if f.Presence != nil {
+		w.in("presence", f.Presence)
+	}
+	if f.Host != "" {
+		w.add(`(host_id = $? OR host_name = $?)`, f.Host, f.Host)
+	}
+	if f.Parent != "" {
+		w.add(`parent_id = $?`, f.Parent)
+	}
+	if f.Text != "" {
+		w.add(`(lower(name) LIKE $? ESCAPE '!' OR id = $?)`, "%"+likeText(f.Text)+"%", f.Text)
+	}
+	for name, value := range f.Labels {
+		w.add(`EXISTS (SELECT 1 FROM resource_label l WHERE l.resource_id = resource.id AND l.name = $? AND l.value = $?)`, name, value)
+	}
+	return w
+}
+
+// CountResources answers how many resources are present, by kind.
+func (v view) CountResources(ctx context.Context) (map[ops.Kind]int64, error) {
+	rows, err := v.q.QueryContext(ctx, `SELECT kind, count(*) FROM resource WHERE presence <> 'removed' GROUP BY kind`)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[ops.Kind]int64{}
+	_, err = collectRows(rows, func(r *sql.Rows) (struct{}, error) {
+		var k ops.Kind
+		var n int64
+		err := r.Scan(&k, &n)
+		counts[k] = n
+		return struct{}{}, err
+	})
+	return counts, err
+}
+
+// SaveResource inserts a resource or writes what was seen of it: name, kind,
+// parent, labels, observed, presence, generation. Desired state is never
+// touched by it. The version is compared: 0 inserts.
+func (tx *Tx) SaveResource(ctx context.Context, r ops.Resource, thing string) error {
+	if r.Version == 0 {
+		_, err := tx.q.ExecContext(ctx, `
+			INSERT INTO resource (id, kind, name, host_id, host_name, parent_id, key_host, key_source, key_key, labels, observed,
+				presence, reachability, thing, first_seen_ms, observed_ms)
+			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)`,
+			r.ID, r.Kind, r.Name, r.HostID, r.HostName, r.ParentID, r.Key.Host, r.Key.Source, r.Key.Key, toJSON(r.Labels),
+			toJSON(r.Observed), r.Presence, r.Reachable, thing, toMS(r.FirstSeen), toMS(r.ObservedAt))
+		if err != nil {
+			return fmt.Errorf("insert resource %s: %w", r.ID, err)
+		}
+		return tx.saveLabels(ctx, r.ID, r.Labels)
+	}
+	ok, err := one(tx.q.ExecContext(ctx, `
+		UPDATE resource SET kind = $1, name = $2, host_name = $3, parent_id = $4, labels = $5, observed = $6, presence = $7,
+			reachability = $8, thing = $9, observed_ms = $10, generation = $11, version = version + 1
+		WHERE id = $12 AND version = $13`,
+		r.Kind, r.Name, r.HostName, r.ParentID, toJSON(r.Labels), toJSON(r.Observed), r.Presence,
+		r.Reachable, thing, toMS(r.ObservedAt), r.Generation, r.ID, r.Version))
+	if err != nil {
+		return fmt.Errorf("update resource %s: %w", r.ID, err)
+	}
+	if !ok {
+		return ops.Errorf(ops.Conflict, "resource %s was changed meanwhile", r.ID)
+	}
+	return tx.saveLabels(ctx, r.ID, r.Labels)
+}
+
+func (tx *Tx) saveLabels(ctx context.Context, id string, labels map[string]string) error {
+	if _, err := tx.q.ExecContext(ctx, `DELETE FROM resource_label WHERE resource_id = $1`, id); err != nil {
+		return err
+	}
+	for name, value := range maps.All(labels) {
+		if _, err := tx.q.ExecContext(ctx, `INSERT INTO resource_label (resource_id, name, value) VALUES ($1, $2, $3)`, id, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TouchResources writes when resources were last seen, without a transition:
+// nothing about them changed.
+func (tx *Tx) TouchResources(ctx context.Context, ids []string, at time.Time) error {
+	const batch = 500
+	for len(ids) > 0 {
+		now := ids[:min(batch, len(ids))]
+		ids = ids[len(now):]
+		w := where{}
+		set := w.arg(toMS(at))
+		w.in("id", now)
+		if _, err := tx.q.ExecContext(ctx, `UPDATE resource SET observed_ms = `+set+w.text(), w.args...); err != nil {
+			return fmt.Errorf("touch resources: %w", err)
+		}
+	}
+	return nil
+}
+
+// ResourceThings answers, per resource ID, the source's own identity of the
+// thing behind the key, to notice when it was replaced.
+func (v view) ResourceThings(ctx context.Context) (map[string]string, error) {
+	rows, err := v.q.QueryContext(ctx, `SELECT id, thing FROM resource WHERE thing <> ''`)
+	if err != nil {
+		return nil, err
+	}
+	things := map[string]string{}
+	_, err = collectRows(rows, func(r *sql.Rows) (struct{}, error) {
+		var id, thing string
+		err := r.Scan(&id, &thing)
+		things[id] = thing
+		return struct{}{}, err
+	})
+	return things, err
+}
