@@ -130,6 +130,21 @@ func nextField(b []byte) (field, rest []byte) {
 	return b[start:end], b[end:]
 }
 
+// parseUints fills into with the numbers that a line starts with and answers
+// how many there were.
+func parseUints(line []byte, into []uint64) int {
+	for i := range into {
+		var field []byte
+		field, line = nextField(line)
+		n, ok := parseUint(field)
+		if !ok {
+			return i
+		}
+		into[i] = n
+	}
+	return len(into)
+}
+
 // missing reports whether an error says that a file is not there.
 func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
