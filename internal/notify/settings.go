@@ -1,0 +1,145 @@
+package notify
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"reeve/internal/ops"
+)
+
+// Decode fills the settings struct that into points to. Values may be of
+// their own type or texts, as configuration from the environment is. An
+// unknown name, a missing one that is required and a value outside its enum
+// are errors that name the setting.
+func Decode(raw map[string]any, into any) error {
+	d := decoder{raw: raw, known: map[string]bool{}, wrong: map[string]string{}}
+	d.fill(reflect.ValueOf(into).Elem())
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		if !d.known[name] {
+			d.wrong[name] = "there is no such setting; known are: " + strings.Join(slices.Sorted(maps.Keys(d.known)), ", ")
+		}
+	}
+	if len(d.wrong) == 0 {
+		return nil
+	}
+	name := slices.Sorted(maps.Keys(d.wrong))[0]
+	err := ops.Errorf(ops.Invalid, "setting %s: %s", name, d.wrong[name])
+	err.Fields = d.wrong
+	return err
+}
+
+type decoder struct {
+	raw   map[string]any
+	known map[string]bool
+	wrong map[string]string
+}
+
+func (d *decoder) fill(into reflect.Value) {
+	for i := range into.NumField() {
+		field := into.Type().Field(i)
+		if field.Anonymous {
+			d.fill(into.Field(i))
+			continue
+		}
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		d.known[name] = true
+		value, given := d.raw[name]
+		if text, ok := value.(string); !given || value == nil || ok && text == "" {
+			value, given = field.Tag.Lookup("default")
+		}
+		if !given {
+			if !strings.Contains(options, "omitempty") {
+				d.wrong[name] = "is required"
+			}
+			continue
+		}
+		if err := assign(into.Field(i), value, field.Tag.Get("enum")); err != nil {
+			message, _ := ops.Shown(err)
+			d.wrong[name] = message
+		}
+	}
+}
+
+func assign(into reflect.Value, value any, enum string) error {
+	switch to := into.Addr().Interface().(type) {
+	case *Secret:
+		secret, err := ReadSecret(fmt.Sprint(value))
+		*to = secret
+		return err
+	case *[]string:
+		*to = words(value)
+		return nil
+	case *map[string]string:
+		texts, err := pairs(value)
+		*to = texts
+		return err
+	case *bool:
+		b, err := strconv.ParseBool(fmt.Sprint(value))
+		if err != nil {
+			return ops.Errorf(ops.Invalid, "is true or false")
+		}
+		*to = b
+		return nil
+	case *int:
+		n, err := strconv.Atoi(fmt.Sprint(value))
+		if err != nil {
+			return ops.Errorf(ops.Invalid, "is a whole number")
+		}
+		*to = n
+		return nil
+	case *string:
+		*to = fmt.Sprint(value)
+		if enum != "" && !slices.Contains(strings.Split(enum, ","), *to) {
+			return ops.Errorf(ops.Invalid, "is one of %s", enum)
+		}
+		return nil
+	}
+	panic("notify: a setting cannot be of type " + into.Type().String())
+}
+
+// words answers a list; a text is split at commas.
+func words(value any) []string {
+	var all []string
+	add := func(text string) {
+		if text = strings.TrimSpace(text); text != "" {
+			all = append(all, text)
+		}
+	}
+	switch v := value.(type) {
+	case []any:
+		for _, x := range v {
+			add(fmt.Sprint(x))
+		}
+	case []string:
+		for _, x := range v {
+			add(x)
+		}
+	default:
+		for x := range strings.SplitSeq(fmt.Sprint(v), ",") {
+			add(x)
+		}
+	}
+	return all
+}
+
+func pairs(value any) (map[string]string, error) {
+	texts := map[string]string{}
+	switch v := value.(type) {
+	case map[string]any:
+		for k, x := range v {
+			texts[k] = fmt.Sprint(x)
+		}
+	case map[string]string:
+		maps.Copy(texts, v)
+	default:
+		return nil, ops.Errorf(ops.Invalid, "is a list of names with values")
+	}
+	return texts, nil
+}
