@@ -1,0 +1,120 @@
+package tsdb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/prometheus/storage"
+	promtsdb "github.com/prometheus/prometheus/tsdb"
+
+	"reeve/internal/ops"
+)
+
+// A Sample is one reading of one series.
+type Sample struct {
+	Ref   Ref
+	At    time.Time
+	Value float64
+}
+
+// Append keeps a batch. A sample that the store will never take (too old, out
+// of order, too far in the future) is counted as rejected and is no error. An
+// error means that the batch is lost: the disk is full or the store is broken;
+// its samples are counted as dropped.
+func (db *DB) Append(ctx context.Context, batch []Sample) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	kept := db.acceptable(batch)
+	rejected, err := db.back.append(ctx, kept)
+	if err != nil {
+		db.dropped.Add(int64(len(kept)))
+		return err
+	}
+	db.cache.note(kept)
+	db.rejected.Add(int64(len(batch) - len(kept) + rejected))
+	db.appended.Add(int64(len(kept) - rejected))
+	return nil
+}
+
+// acceptable leaves out what no backend may take. It copies only when there is
+// something to leave out.
+func (db *DB) acceptable(batch []Sample) []Sample {
+	newest := time.Now().Add(db.opts.ahead)
+	bad := func(x *Sample) bool { return x.Ref.s == nil || !x.Ref.s.valid || x.At.After(newest) }
+	for i := range batch {
+		if !bad(&batch[i]) {
+			continue
+		}
+		kept := append([]Sample(nil), batch[:i]...)
+		for j := i + 1; j < len(batch); j++ {
+			if !bad(&batch[j]) {
+				kept = append(kept, batch[j])
+			}
+		}
+		return kept
+	}
+	return batch
+}
+
+// append implements backend.
+func (e *embedded) append(ctx context.Context, batch []Sample) (rejected int, err error) {
+	err = e.write(ctx, func(app storage.Appender) error {
+		for i := range batch {
+			s := batch[i].Ref.s
+			was := storage.SeriesRef(s.ref.Load())
+			ref, err := app.Append(was, s.labels, batch[i].At.UnixMilli(), batch[i].Value)
+			switch {
+			case unwelcome(err):
+				rejected++
+			case err != nil:
+				return err
+			case ref != was:
+				s.ref.Store(uint64(ref))
+			}
+		}
+		return nil
+	})
+	return rejected, err
+}
+
+// write lets fill put samples into the raw database and commits them. It
+// refuses while the disk is too full.
+func (e *embedded) write(ctx context.Context, fill func(storage.Appender) error) error {
+	e.gate.RLock()
+	defer e.gate.RUnlock()
+	if err := e.writable(); err != nil {
+		return err
+	}
+	app := e.raw.Appender(ctx)
+	if err := fill(app); err != nil {
+		return e.failed(errors.Join(err, app.Rollback()))
+	}
+	if err := app.Commit(); err != nil {
+		return e.failed(err)
+	}
+	return nil
+}
+
+// unwelcome tells the errors that are the sample's own fault from those of
+// the database.
+func unwelcome(err error) bool {
+	return err != nil && (errors.Is(err, storage.ErrOutOfOrderSample) ||
+		errors.Is(err, storage.ErrOutOfBounds) ||
+		errors.Is(err, storage.ErrTooOldSample) ||
+		errors.Is(err, storage.ErrDuplicateSampleForTimestamp) ||
+		errors.Is(err, promtsdb.ErrInvalidSample))
+}
+
+// failed remembers why a write failed and answers the error for the caller.
+// After it, the write-ahead log may end in half a record.
+func (e *embedded) failed(err error) error {
+	e.broken.Store(true)
+	if isFull(err) {
+		e.stop("the disk of the metrics store is full")
+		return ops.Because(ops.Unavailable, err, "The disk of the metrics store is full; samples are not kept.")
+	}
+	e.db.setProblem("write", "writing samples fails: "+err.Error())
+	return ops.Because(ops.Unavailable, err, "Samples could not be written to the metrics store.")
+}

@@ -1,0 +1,96 @@
+package tsdb
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/storage"
+	promtsdb "github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"reeve/internal/ops"
+)
+
+func quoteMeta(text string) string { return regexp.QuoteMeta(text) }
+
+// scan implements backend.
+func (e *embedded) scan(ctx context.Context, sel selection, yield func(found) error) error {
+	e.gate.RLock()
+	defer e.gate.RUnlock()
+	if err := e.usable(); err != nil {
+		return err
+	}
+	ms, err := sel.matchers()
+	if err != nil {
+		return err
+	}
+	var points []ops.Point
+	return each(ctx, e.raw, window{sel.from.UnixMilli(), sel.to.UnixMilli()}, ms, func(ls labels.Labels, it chunkenc.Iterator) error {
+		points = points[:0]
+		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
+			if kind != chunkenc.ValFloat {
+				continue
+			}
+			at, v := it.At()
+			if !value.IsStaleNaN(v) {
+				points = append(points, ops.Point{At: time.UnixMilli(at), Value: v})
+			}
+		}
+		if len(points) == 0 {
+			return nil
+		}
+		return yield(found{labels: ls, points: append([]ops.Point(nil), points...)})
+	})
+}
+
+// window is a span of time in milliseconds, both ends included.
+type window struct{ from, to int64 }
+
+// each reads one series of a database after the other; the gate must be held.
+func each(ctx context.Context, one *promtsdb.DB, w window, ms []*labels.Matcher, read func(labels.Labels, chunkenc.Iterator) error) (err error) {
+	q, err := one.Querier(w.from, w.to)
+	if err != nil {
+		return fmt.Errorf("read the metrics store: %w", err)
+	}
+	defer q.Close()
+	hints := &storage.SelectHints{Start: w.from, End: w.to}
+	set := q.Select(ctx, false, hints, ms...)
+	var it chunkenc.Iterator
+	for set.Next() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s := set.At()
+		it = s.Iterator(it)
+		if err := read(s.Labels(), it); err != nil {
+			return err
+		}
+		if err := it.Err(); err != nil {
+			return fmt.Errorf("read a series of the metrics store: %w", err)
+		}
+	}
+	if err := set.Err(); err != nil {
+		return fmt.Errorf("read the metrics store: %w", err)
+	}
+	return nil
+}
+
+// recallWindow is how far back readings count as newest after a start.
+const recallWindow = 10 * time.Minute
+
+// recall fills the cache from the database, so that a restart does not make
+// the estate look unknown.
+func (e *embedded) recall(ctx context.Context, now time.Time) error {
+	sel := selection{from: now.Add(-recallWindow), to: now.Add(e.db.opts.ahead)}
+	return e.scan(ctx, sel, func(f found) error {
+		last := f.points[len(f.points)-1]
+		own := ownLabels(f.labels)
+		ref := e.db.Ref(f.labels.Get(HostLabel), f.labels.Get(ResourceLabel), f.labels.Get(labels.MetricName), own)
+		e.db.cache.note([]Sample{{Ref: ref, At: last.At, Value: last.Value}})
+		return nil
+	})
+}
