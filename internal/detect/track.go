@@ -46,7 +46,7 @@ const look = Stale / 2
 // that one knows nothing or comes more than Stale later. So a restart or a
 // spell without data neither advances nor resets them.
 type Track struct {
-	Phase Phase `json:"phase" enum:"idle,holding,open,clearing"`
+	Phase    Phase     `json:"phase" enum:"idle,holding,open,clearing"`
 	Since    time.Time `json:"since,omitzero" doc:"When the phase began."`
 	BadSince time.Time `json:"bad_since,omitzero" doc:"When the verdict became bad."`
 	OpenedAt time.Time `json:"opened_at,omitzero" doc:"When the finding opened."`
