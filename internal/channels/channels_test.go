@@ -103,8 +103,17 @@ func failure(t *testing.T, c notify.Channel, m ops.Message) *notify.Failure {
 // tested for all. The secret is in each.
 func overHTTP(url string) map[string]map[string]any {
 	return map[string]map[string]any{
-		"webhook": {"url": url + "/hook/s3cr3t-value"},
-		"ntfy":    {"server": url, "topic": "ops", "token": "s3cr3t-value"},
+		"webhook":      {"url": url + "/hook/s3cr3t-value"},
+		"ntfy":         {"server": url, "topic": "ops", "token": "s3cr3t-value"},
+		"slack":        {"url": url + "/services/s3cr3t-value"},
+		"discord":      {"url": url + "/api/webhooks/1/s3cr3t-value"},
+		"telegram":     {"server": url, "token": "s3cr3t-value", "chat": "-100"},
+		"matrix":       {"server": url, "token": "s3cr3t-value", "room": "!r:x"},
+		"gotify":       {"server": url, "token": "s3cr3t-value"},
+		"pushover":     {"server": url, "token": "s3cr3t-value", "user": "u"},
+		"teams":        {"url": url + "/workflows/s3cr3t-value"},
+		"pagerduty":    {"server": url, "key": "s3cr3t-value"},
+		"alertmanager": {"server": url, "token": "s3cr3t-value"},
 	}
 }
 

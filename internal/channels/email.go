@@ -47,7 +47,7 @@ type emailSettings struct {
 	CAFile      string        `json:"ca_file,omitempty" doc:"File of PEM certificates to trust besides the system's."`
 }
 
-type email struct {
+type emailChannel struct {
 	settings emailSettings
 	addr     string
 	from     *mail.Address
@@ -61,7 +61,7 @@ func openEmail(env notify.Env, s emailSettings) (notify.Channel, error) {
 	if err != nil {
 		return nil, ops.Because(ops.Invalid, err, "setting from: %q is not a mail address", s.From)
 	}
-	e := &email{settings: s, from: from, env: env, addr: net.JoinHostPort(s.Host, strconv.Itoa(emailPort(s)))}
+	e := &emailChannel{settings: s, from: from, env: env, addr: net.JoinHostPort(s.Host, strconv.Itoa(emailPort(s)))}
 	for _, text := range s.To {
 		to, err := mail.ParseAddress(text)
 		if err != nil {
@@ -112,7 +112,7 @@ func emailHello(setting string) string {
 
 const emailTimeout = time.Minute
 
-func (e *email) Send(ctx context.Context, m ops.Message) error {
+func (e *emailChannel) Send(ctx context.Context, m ops.Message) error {
 	text, err := e.compose(m)
 	if err != nil {
 		return notify.Refused(err, "the mail cannot be written")
@@ -135,7 +135,7 @@ func (e *email) Send(ctx context.Context, m ops.Message) error {
 }
 
 // open greets the server, protects the connection as set, and signs in.
-func (e *email) open(ctx context.Context, conn net.Conn) (*smtp.Client, error) {
+func (e *emailChannel) open(ctx context.Context, conn net.Conn) (*smtp.Client, error) {
 	loopback := emailLoopback(conn)
 	if e.settings.TLS == "none" && !loopback {
 		return nil, notify.Refused(nil, "tls: none is only for a mail server on this machine; use starttls or implicit")
@@ -174,7 +174,7 @@ func (e *email) open(ctx context.Context, conn net.Conn) (*smtp.Client, error) {
 	return client, e.signIn(client)
 }
 
-func (e *email) signIn(client *smtp.Client) error {
+func (e *emailChannel) signIn(client *smtp.Client) error {
 	_, offered := client.Extension("AUTH")
 	auth := emailAuth{user: e.settings.User, password: e.settings.Password.Reveal()}
 	mechanisms := strings.Fields(strings.ToUpper(offered))
@@ -220,7 +220,7 @@ func (a *emailAuth) Next(question []byte, more bool) ([]byte, error) {
 
 // hand gives the mail to the server. Recipients that are refused are logged
 // and the others get it; sending it again would give it to them twice.
-func (e *email) hand(client *smtp.Client, text []byte) error {
+func (e *emailChannel) hand(client *smtp.Client, text []byte) error {
 	if err := client.Mail(e.from.Address); err != nil {
 		return emailFailure("the mail server refused the sender", err)
 	}
@@ -268,7 +268,7 @@ func emailLoopback(conn net.Conn) bool {
 
 // compose writes the mail. Every header value is made here or passes through
 // oneLine and an encoder, so no text of the message can start a header.
-func (e *email) compose(m ops.Message) ([]byte, error) {
+func (e *emailChannel) compose(m ops.Message) ([]byte, error) {
 	_, domain, _ := strings.Cut(e.from.Address, "@")
 	to := make([]string, len(e.to))
 	for i, a := range e.to {

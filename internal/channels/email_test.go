@@ -261,4 +261,4 @@ func TestMailRefusesBadAddresses(t *testing.T) {
 	}
 }
 
-var _ notify.Channel = (*email)(nil)
+var _ notify.Channel = (*emailChannel)(nil)

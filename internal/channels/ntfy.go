@@ -26,7 +26,7 @@ type ntfySettings struct {
 	notify.Reach
 }
 
-type ntfy struct {
+type ntfyChannel struct {
 	settings ntfySettings
 	client   *http.Client
 }
@@ -36,7 +36,7 @@ func openNtfy(env notify.Env, s ntfySettings) (notify.Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ntfy{settings: s, client: client}, nil
+	return &ntfyChannel{settings: s, client: client}, nil
 }
 
 // ntfyLimitBytes is what the server takes before it makes a message an
@@ -52,7 +52,7 @@ type ntfyMessage struct {
 	Click    string   `json:"click,omitempty"`
 }
 
-func (n *ntfy) Send(ctx context.Context, m ops.Message) error {
+func (n *ntfyChannel) Send(ctx context.Context, m ops.Message) error {
 	priority, tag := ntfyLook(m)
 	// JSON to the server's root: names with line breaks cannot become
 	// headers, and the text is not read as markup.

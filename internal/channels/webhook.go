@@ -36,7 +36,7 @@ type webhookSettings struct {
 	notify.Reach
 }
 
-type webhook struct {
+type webhookChannel struct {
 	settings webhookSettings
 	client   *http.Client
 	headers  map[string]string
@@ -59,10 +59,10 @@ func openWebhook(env notify.Env, s webhookSettings) (notify.Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &webhook{settings: s, client: client, headers: headers, now: env.Now}, nil
+	return &webhookChannel{settings: s, client: client, headers: headers, now: env.Now}, nil
 }
 
-func (w *webhook) Send(ctx context.Context, m ops.Message) error {
+func (w *webhookChannel) Send(ctx context.Context, m ops.Message) error {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return notify.Refused(err, "the message cannot be written as JSON")

@@ -103,7 +103,7 @@ func statusFailure(answer *http.Response, body []byte, cause error) *Failure {
 		f.Message += ": " + text
 	}
 	if !f.Permanent {
-		f.RetryAfter = retryAfter(answer.Header, time.Now())
+		f.RetryAfter = max(retryAfter(answer.Header, time.Now()), retryAfterBody(body))
 	}
 	return f
 }
@@ -127,4 +127,21 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return min(at.Sub(now), retryAfterLimit)
 	}
 	return 0
+}
+
+// retryAfterBody answers what receivers ask for in the body instead: Discord,
+// Telegram and Matrix each in their own way.
+func retryAfterBody(body []byte) time.Duration {
+	var said struct {
+		Seconds    float64 `json:"retry_after"`
+		MS         float64 `json:"retry_after_ms"`
+		Parameters struct {
+			Seconds float64 `json:"retry_after"`
+		} `json:"parameters"`
+	}
+	if json.Unmarshal(body, &said) != nil {
+		return 0
+	}
+	seconds := max(said.Seconds, said.MS/1000, said.Parameters.Seconds, 0)
+	return time.Duration(min(seconds, retryAfterLimit.Seconds()) * float64(time.Second))
 }
