@@ -99,6 +99,8 @@ func (b *buffer) dropOvertaken() {
 		}
 		for _, kind := range o.Complete {
 			overtaken = overtaken && whole[listed{o.Collector, kind}]
+		}
+		for _, kind := range o.Complete {
 			whole[listed{o.Collector, kind}] = true
 		}
 		for _, s := range o.Sightings {
