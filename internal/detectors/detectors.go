@@ -50,13 +50,6 @@ func fine(format string, args ...any) detect.Verdict {
 	return say(detect.Good, "", format, args...)
 }
 
-// Observed reports whether the attributes of the resource are what is so now
-// rather than what was seen before it went out of sight.
-func observed(s detect.Subject) bool {
-	r := s.Resource
-	return r.Reachable != "unknown" && (r.Presence == ops.Present || r.Presence == "")
-}
-
 // Reading answers the newest reading of a metric and its series, ok being
 // false when there is none that is recent enough.
 func reading(s detect.Subject, metric string) (v float64, x ops.Series, ok bool) {

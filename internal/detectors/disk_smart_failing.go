@@ -84,7 +84,7 @@ func diskSMARTFailing(s detect.Subject) detect.Verdict {
 // there.
 func smartPassed(s detect.Subject) (passed, known bool) {
 	passed = true
-	if p, ok := s.Resource.Observed.Bool("smart_passed"); ok && observed(s) {
+	if p, ok := s.Resource.Observed.Bool("smart_passed"); ok {
 		passed, known = p, true
 	}
 	if n, _, ok := slow(s, "disk_smart_passed"); ok {

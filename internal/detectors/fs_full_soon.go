@@ -46,10 +46,11 @@ func fsFullSoon(s detect.Subject) detect.Verdict {
 	if !ok {
 		return detect.NoData()
 	}
-	now, ok := s.Fresh(used)
-	if !ok {
+	first, last := used.Points[0].At, used.Points[len(used.Points)-1].At
+	if s.Now.Sub(last) > 15*time.Minute {
 		return detect.NoData()
 	}
+	now := used.Points[len(used.Points)-1].Value
 	name := s.Resource.Name
 	if s.Resource.Observed.Is("read_only_expected", "true") {
 		return fine("%s is mounted read-only on purpose", name)
@@ -57,7 +58,6 @@ func fsFullSoon(s detect.Subject) detect.Verdict {
 	if points(now) >= s.Limit("full") {
 		return fine("%s is %s full already; that is fs_full", name, percent(now))
 	}
-	first, last := used.Points[0].At, used.Points[len(used.Points)-1].At
 	if len(used.Points) < 10 || last.Sub(first) < 30*time.Minute {
 		return detect.NoData()
 	}

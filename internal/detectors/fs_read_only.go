@@ -32,7 +32,7 @@ var _ = all.Add(detect.Definition{
 
 func fsReadOnly(s detect.Subject) detect.Verdict {
 	readOnly, ok := s.Resource.Observed.Bool("read_only")
-	if !ok || !observed(s) {
+	if !ok {
 		return detect.NoData()
 	}
 	name := s.Resource.Name

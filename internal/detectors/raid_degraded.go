@@ -35,7 +35,7 @@ var _ = all.Add(detect.Definition{
 func raidDegraded(s detect.Subject) detect.Verdict {
 	attrs := s.Resource.Observed
 	state, known := attrs.Text("state")
-	if !known || !observed(s) {
+	if !known {
 		return detect.NoData()
 	}
 	name := s.Resource.Name

@@ -1,0 +1,73 @@
+package detectors
+
+import (
+	"time"
+
+	"reeve/internal/detect"
+	"reeve/internal/ops"
+)
+
+var _ = all.Add(detect.Definition{
+	Name:  "heartbeat_missing",
+	Title: "Heartbeat did not come",
+	Doc: "A job that should call its heartbeat address did not do so within its period and the grace time; also when it never called. " +
+		"It clears with the next call.",
+	Kinds:   []ops.Kind{ops.KindCheck},
+	Role:    detect.Symptom,
+	Metrics: []string{"check_heartbeat_age_seconds", "check_up"},
+	Eval:    heartbeatMissing,
+	Causes: []string{
+		"The job did not run: its timer, cron or host is down.",
+		"The job failed before it reached the call, or still runs.",
+		"The job cannot reach Reeve: address, token, network.",
+	},
+	Checks: []string{
+		"See whether it ran: `systemctl list-timers --all`, `journalctl -u JOB --since -1d`, `grep CRON /var/log/syslog`.",
+		"Run it by hand and look at its end.",
+		"Call the address by hand from that host: `curl -fsS URL`.",
+	},
+})
+
+func heartbeatMissing(s detect.Subject) detect.Verdict {
+	attrs, name := s.Resource.Observed, s.Resource.Name
+	if !attrs.Is("type", "heartbeat") {
+		return fine("%s is a probe, not a heartbeat", name)
+	}
+	every, ok := attrs.Number("every_ms")
+	if !ok {
+		return detect.NoData()
+	}
+	graceMS, _ := attrs.Number("grace_ms")
+	period := time.Duration(every) * time.Millisecond
+	grace := time.Duration(graceMS) * time.Millisecond
+	age, x, came := heartbeatAge(s)
+	if !came {
+		// Until it first came, it is late by the time since it was declared;
+		// someone must have looked for it lately.
+		if _, looked := s.Value("check_up"); !looked || s.Resource.FirstSeen.IsZero() {
+			return detect.NoData()
+		}
+		age = s.Now.Sub(s.Resource.FirstSeen)
+	}
+	if age <= period+grace {
+		return fine("%s is not late: it should come every %s", name, span(period))
+	}
+	v := detect.Badf(ops.Critical, "%s was last heard of %s ago; it should come every %s", name, span(age), span(period))
+	if !came {
+		v.Summary = name + " never came; it should come every " + span(period)
+	} else {
+		v = v.With(x).Fact("last_beat", "%s", s.Now.Add(-age).UTC().Format(time.RFC3339))
+	}
+	return v.Fact("every", "%s", span(period)).Fact("grace", "%s", span(grace)).AtOnce()
+}
+
+// HeartbeatAge answers how long ago it came: the age at the last reading and
+// the time since that.
+func heartbeatAge(s detect.Subject) (age time.Duration, x ops.Series, ok bool) {
+	seconds, x, ok := reading(s, "check_heartbeat_age_seconds")
+	if !ok {
+		return 0, x, false
+	}
+	p, _ := x.Last()
+	return time.Duration(seconds*float64(time.Second)) + s.Now.Sub(p.At), x, true
+}
