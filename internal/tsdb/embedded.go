@@ -43,6 +43,7 @@ type embedded struct {
 	gate        sync.RWMutex
 	raw, rollup *promtsdb.DB
 	closed      bool
+	closing     atomic.Bool
 
 	// stopped says that nothing may be written: the disk is too full. broken
 	// says that a write failed, so that the write-ahead log may be torn and
@@ -98,7 +99,7 @@ func (e *embedded) open() error {
 }
 
 func (e *embedded) openOne(name string, opts *promtsdb.Options) (*promtsdb.DB, error) {
-	log := slog.New(quiet{e.log.Handler()}).With("database", name)
+	log := slog.New(quiet{e.log.Handler(), &e.closing}).With("database", name)
 	one, err := promtsdb.Open(filepath.Join(e.dir, name), log, nil, opts, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open the %s database of the metrics store: %w", name, err)
@@ -167,6 +168,8 @@ func (e *embedded) reopen() error {
 }
 
 func (e *embedded) shut() error {
+	e.closing.Store(true)
+	defer e.closing.Store(false)
 	var errs []error
 	for _, one := range []*promtsdb.DB{e.raw, e.rollup} {
 		if one != nil {
@@ -252,13 +255,22 @@ func dirSize(dir string) (total int64) {
 	return total
 }
 
-// quiet lets only warnings and errors of the databases through.
-type quiet struct{ slog.Handler }
-
-func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+// quiet lets only warnings and errors of the databases through, and nothing
+// while they close: a compaction that is cut short by it logs an error and is
+// done again after the next start.
+type quiet struct {
+	slog.Handler
+	closing *atomic.Bool
 }
 
-func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && !q.closing.Load() && q.Handler.Enabled(ctx, level)
+}
 
-func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return quiet{q.Handler.WithAttrs(attrs), q.closing}
+}
+
+func (q quiet) WithGroup(name string) slog.Handler {
+	return quiet{q.Handler.WithGroup(name), q.closing}
+}

@@ -71,6 +71,7 @@ type DB struct {
 	opts  Options
 	cache seriesCache
 	back  backend
+	meta  metadata
 
 	rejected atomic.Int64
 	dropped  atomic.Int64
