@@ -51,11 +51,9 @@ func containerRestartLoop(s detect.Subject) detect.Verdict {
 	x, _ := s.One("container_restarts_total")
 	rise, _ := detect.Increase(x)
 	n := max(exits, int64(rise))
-	// The loop of a container that stays stopped is over.
-	if state == "exited" && len(last) > 0 && s.Now.Sub(last[len(last)-1].At) > time.Minute && s.Resource.Observed.Is("stopped_by_user", "true") {
-		return fine("%s was stopped", name)
-	}
 	switch {
+	case state == "exited" && s.Resource.Observed.Is("stopped_by_user", "true"):
+		return fine("%s was stopped by someone", name)
 	case n == 0:
 		return fine("%s was not restarted within 5 min", name)
 	case float64(n) < s.Limit("restarts"):

@@ -33,10 +33,11 @@ var _ = all.Add(detect.Definition{
 
 func linkDown(s detect.Subject) detect.Verdict {
 	attrs, name := s.Resource.Observed, s.Resource.Name
-	for attr, text := range map[string]string{"physical": "not a physical interface", "admin_up": "switched off"} {
-		if is, ok := attrs.Bool(attr); ok && !is {
-			return fine("%s is %s", name, text)
-		}
+	switch {
+	case attrs.Is("physical", "false"):
+		return fine("%s is not a physical interface", name)
+	case attrs.Is("admin_up", "false"):
+		return fine("%s is switched off", name)
 	}
 	carrier, ok := attrs.Bool("carrier")
 	if !ok {
