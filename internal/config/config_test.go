@@ -1,0 +1,98 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"reeve/internal/ops"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "reeve.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLaterSourcesWin(t *testing.T) {
+	file := write(t, "listen: 127.0.0.1:1\nlog_level: warn\nmetrics:\n  retention: 10d\n  max_size: 2GB\nagent:\n  labels: {site: attic}\n")
+	c, _, err := Load(Sources{File: file,
+		Env:   []string{"REEVE_LISTEN=127.0.0.1:2", "REEVE_METRICS_RETENTION=20d", "REEVE_URL=http://x", "HOME=/x"},
+		Flags: map[string]string{"listen": "127.0.0.1:3", "agent.docker_sockets": "/a,/b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "127.0.0.1:3" || c.LogLevel != "warn" || c.Metrics.Retention != Days(20) || c.Metrics.MaxSize != 2<<30 {
+		t.Fatalf("%+v", c)
+	}
+	if c.Agent.Labels["site"] != "attic" || !c.Agent.Enabled || len(c.Agent.Docker) != 2 {
+		t.Fatalf("%+v", c.Agent)
+	}
+}
+
+func TestUnknownKeysNameTheNearest(t *testing.T) {
+	for text, want := range map[string]string{
+		"listn: x":                 "did you mean listen?",
+		"metrics: {retentoin: 3d}": "did you mean metrics.retention?",
+		"checks: [{name: a, type: http, tagret: b}]": "checks[0].tagret is not a setting; did you mean checks[0].target?",
+		"detectors: {fs_full: {thresold: 1}}":        "did you mean detectors.fs_full.thresholds?",
+		"zzzzzzzz: 1":                                "known here are",
+	} {
+		_, _, err := Load(Sources{File: write(t, text)})
+		if err == nil || !strings.Contains(err.Error(), want) || ops.KindOf(err) != ops.Invalid {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, _, err := Load(Sources{File: write(t, ""), Env: []string{"REEVE_LISTN=x"}}); err == nil || !strings.Contains(err.Error(), "REEVE_LISTEN") {
+		t.Error(err)
+	}
+}
+
+func TestBadValuesSayWhatToWrite(t *testing.T) {
+	for text, want := range map[string]string{
+		"metrics: {retention: soon}": "30d",
+		"metrics: {max_size: big}":   "8GB",
+		"a: [":                       "not valid YAML",
+		"tls_cert: x":                "go together",
+	} {
+		_, _, err := Load(Sources{File: write(t, text)})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, _, err := Load(Sources{File: "/nowhere/reeve.yaml"}); err == nil || !strings.Contains(err.Error(), "/nowhere/reeve.yaml") {
+		t.Error(err)
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "1d12h": 36 * time.Hour, "2w": 14 * 24 * time.Hour, "0": 0, "1.5h": 90 * time.Minute} {
+		if got, err := ParseDuration(text); err != nil || got != want {
+			t.Errorf("%s: %v %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "5", "d", "-1h", "9999999999999999y"} {
+		if got, err := ParseDuration(text); err == nil {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add("listen: 127.0.0.1:1\nchecks:\n- {name: a, type: http, target: http://x, every: 1m}\n")
+	f.Add("detectors: {fs_full: {thresholds: {warn: 80}, where: [{labels: {env: dev}, enabled: false}]}}")
+	f.Add("agent: 7\nmetrics: []\nchannels: {}")
+	f.Add("a: &a [*a]")
+	f.Fuzz(func(t *testing.T, text string) {
+		path := filepath.Join(t.TempDir(), "reeve.yaml")
+		os.WriteFile(path, []byte(text), 0o600)
+		if _, _, err := Load(Sources{File: path}); err != nil && ops.KindOf(err) == ops.Internal {
+			t.Fatalf("unclassed: %v", err)
+		}
+	})
+}

@@ -1,0 +1,273 @@
+package ingest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"reeve/internal/ops"
+	"reeve/internal/redact"
+	"reeve/internal/store"
+)
+
+// An entry is a known resource with what each collector last saw of it:
+// several may see one thing, and its observed state is the union.
+type entry struct {
+	resource ops.Resource
+	thing    string
+	parts    map[string]ops.Attrs
+	touched  time.Time // when the store last learned that it was seen
+	place    map[string]string
+}
+
+// stored is the part that was read from the database at start.
+const stored = ""
+
+func newEntry(r ops.Resource, thing string) *entry {
+	return &entry{resource: r, thing: thing, touched: r.ObservedAt, parts: map[string]ops.Attrs{stored: r.Observed}}
+}
+
+// A plan is what one report changes.
+type plan struct {
+	saves   []save
+	touches []string
+	events  []store.StoredEvent
+	entries map[ops.ResourceKey]*entry // seen in this report, new ones included
+	seen    map[ops.ResourceKey]bool
+}
+
+type save struct {
+	entry      *entry
+	resource   ops.Resource
+	thing      string
+	transition *ops.Transition
+}
+
+// volatile attributes change all the time and make no transition.
+var volatile = map[string]bool{
+	"sync_percent": true, "scan": true, "last_beat": true, "failures": true, "disks_active": false,
+	"restart_count": true, "updates_pending": true, "updates_security": true, "temperature": true, "took_ms": true,
+}
+
+func (in *Ingest) plan(r ops.Report) *plan {
+	p := &plan{entries: map[ops.ResourceKey]*entry{}, seen: map[ops.ResourceKey]bool{}}
+	sightings := map[ops.ResourceKey]ops.Sighting{}
+	var order []ops.ResourceKey
+	host := hostSighting(r.Host)
+	for _, s := range append([]seenBy{{host, "report"}}, all(r)...) {
+		s.Key.Host = r.Host.Key // an agent speaks of its own host only
+		merged, again := sightings[s.Key]
+		if !again {
+			order = append(order, s.Key)
+			merged = s.Sighting
+		}
+		sightings[s.Key] = mergeSighting(merged, s.Sighting)
+		in.part(p, s)
+	}
+	for _, key := range order {
+		in.judge(p, r, sightings[key])
+	}
+	for _, o := range r.Observations {
+		in.missing(p, r, o)
+		in.happened(p, r, o)
+	}
+	return p
+}
+
+type seenBy struct {
+	ops.Sighting
+	collector string
+}
+
+func all(r ops.Report) []seenBy {
+	var s []seenBy
+	for _, o := range r.Observations {
+		for _, x := range o.Sightings {
+			s = append(s, seenBy{x, o.Collector})
+		}
+	}
+	// Parents first, so that a child finds its parent's ID.
+	rank := map[ops.Kind]int{ops.KindHost: 0, ops.KindProject: 1, ops.KindService: 2}
+	slices.SortStableFunc(s, func(a, b seenBy) int { return kindRank(rank, a.Kind) - kindRank(rank, b.Kind) })
+	return s
+}
+
+func kindRank(rank map[ops.Kind]int, k ops.Kind) int {
+	if n, ok := rank[k]; ok {
+		return n
+	}
+	return len(rank)
+}
+
+func hostSighting(h ops.HostIdentity) ops.Sighting {
+	return ops.Sighting{Key: h.HostResource(), Kind: ops.KindHost, Name: h.Name, Labels: h.Labels, Observed: ops.Attrs{"boot_id": h.BootID}}
+}
+
+func mergeSighting(a, b ops.Sighting) ops.Sighting {
+	if len(b.Labels) > 0 && len(a.Labels) > 0 {
+		a.Labels = maps.Clone(a.Labels)
+		maps.Copy(a.Labels, b.Labels)
+	} else if len(a.Labels) == 0 {
+		a.Labels = b.Labels
+	}
+	if a.Generation == "" {
+		a.Generation = b.Generation
+	}
+	if a.Parent == (ops.ResourceKey{}) {
+		a.Parent = b.Parent
+	}
+	return a
+}
+
+// part remembers what one collector saw of a resource. The entry is a copy
+// until the plan is committed.
+func (in *Ingest) part(p *plan, s seenBy) {
+	e := p.entries[s.Key]
+	if e == nil {
+		if old := in.known[s.Key]; old != nil {
+			copied := *old
+			copied.parts = maps.Clone(old.parts)
+			e = &copied
+		} else {
+			e = &entry{parts: map[string]ops.Attrs{}}
+		}
+		p.entries[s.Key] = e
+	}
+	e.parts[s.collector] = s.Observed
+	// Hosts and disks are seen by several collectors, each at its own pace;
+	// of anything else the one that sees it knows all.
+	if s.Kind != ops.KindHost && s.Kind != ops.KindDisk {
+		delete(e.parts, stored)
+	}
+}
+
+// judge compares a sighting with what is known and plans the write.
+func (in *Ingest) judge(p *plan, r ops.Report, s ops.Sighting) {
+	key := s.Key
+	key.Host = r.Host.Key
+	e := p.entries[key]
+	p.seen[key] = true
+	next := e.resource
+	isNew := next.ID == ""
+	if isNew {
+		next = ops.Resource{ID: ops.NewID(ops.ResourceID), Key: key, Kind: s.Kind, FirstSeen: r.At, Generation: 1, Reachable: "online"}
+	}
+	next.Name = redact.Line(s.Name, 200)
+	next.HostName, next.HostID = r.Host.Name, in.hostID(p, r, next)
+	next.ParentID = in.parentID(p, r, s)
+	next.Labels = clean(s.Labels)
+	next.Observed = e.observed()
+	next.Presence = ops.Present
+	next.ObservedAt = r.At
+	thing := s.Generation
+	if thing != "" && e.thing != "" && thing != e.thing {
+		next.Generation++
+	}
+	if thing == "" {
+		thing = e.thing
+	}
+	changes := differences(e.resource, next)
+	if !isNew && len(changes) == 0 && thing == e.thing && next.ParentID == e.resource.ParentID && maps.Equal(next.Labels, e.resource.Labels) && maps.Equal(next.Observed, e.resource.Observed) {
+		if r.At.Sub(e.touched) >= touchEvery {
+			e.touched = r.At
+			p.touches = append(p.touches, next.ID)
+		}
+		e.resource.ObservedAt = r.At
+		return
+	}
+	e.resource, e.touched = next, r.At
+	p.saves = append(p.saves, save{entry: e, resource: next, thing: thing, transition: seenTransition(isNew, next, changes)})
+}
+
+func (e *entry) observed() ops.Attrs {
+	union := ops.Attrs{}
+	maps.Copy(union, e.parts[stored])
+	for _, collector := range slices.Sorted(maps.Keys(e.parts)) {
+		if collector != stored {
+			for k, v := range e.parts[collector] {
+				union[k] = redact.Line(v, 500)
+			}
+		}
+	}
+	return union
+}
+
+func (in *Ingest) hostID(p *plan, r ops.Report, self ops.Resource) string {
+	if self.Kind == ops.KindHost {
+		return self.ID
+	}
+	return in.idOf(p, r.Host.HostResource())
+}
+
+func (in *Ingest) parentID(p *plan, r ops.Report, s ops.Sighting) string {
+	if s.Kind == ops.KindHost {
+		return ""
+	}
+	parent := s.Parent
+	if parent == (ops.ResourceKey{}) {
+		parent = r.Host.HostResource()
+	}
+	parent.Host = r.Host.Key
+	if id := in.idOf(p, parent); id != "" {
+		return id
+	}
+	return in.idOf(p, r.Host.HostResource())
+}
+
+func (in *Ingest) idOf(p *plan, key ops.ResourceKey) string {
+	if e := p.entries[key]; e != nil && e.resource.ID != "" {
+		return e.resource.ID
+	}
+	if e := in.known[key]; e != nil {
+		return e.resource.ID
+	}
+	return ""
+}
+
+// clean bounds labels from the estate.
+func clean(labels map[string]string) map[string]string {
+	const most = 64
+	kept := make(map[string]string, len(labels))
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		if len(kept) == most {
+			break
+		}
+		kept[redact.Cut(strings.ToValidUTF8(k, "?"), 200)] = redact.Line(labels[k], 300)
+	}
+	return kept
+}
+
+// differences lists what changed of a resource that a person would call a
+// change.
+func differences(old, next ops.Resource) map[string]string {
+	d := map[string]string{}
+	for k, v := range next.Observed {
+		if was, ok := old.Observed[k]; (!ok || was != v) && !volatile[k] {
+			d[k] = redact.Cut(was, 80) + " -> " + redact.Cut(v, 80)
+		}
+	}
+	if old.Name != next.Name {
+		d["name"] = old.Name + " -> " + next.Name
+	}
+	if old.Presence != next.Presence {
+		d["presence"] = string(old.Presence) + " -> " + string(next.Presence)
+	}
+	if old.Generation != next.Generation && old.ID != "" {
+		d["generation"] = "replaced"
+	}
+	return d
+}
+
+func seenTransition(isNew bool, r ops.Resource, changes map[string]string) *ops.Transition {
+	t := &ops.Transition{Actor: "ingest", Object: "resource", ObjectID: r.ID, To: string(r.Presence)}
+	switch {
+	case isNew:
+		t.Verb, t.Facts = "appear", map[string]string{"kind": string(r.Kind), "name": r.Name, "host": r.HostName}
+	case len(changes) > 0:
+		t.Verb, t.Facts = "change", changes
+	default:
+		return nil
+	}
+	return t
+}
