@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,10 +44,26 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return ops.Because(ops.Invalid, err, "the folder of %s cannot be made", path)
 	}
-	if _, err := s.read.ExecContext(ctx, `VACUUM INTO '`+strings.ReplaceAll(path, "'", "''")+`'`); err != nil {
+	if err := s.copyInto(ctx, path); err != nil {
 		return fmt.Errorf("copy the database to %s: %w", path, err)
 	}
 	return os.Chmod(path, 0o600)
+}
+
+// copyInto copies on a connection of its own, because readers' connections
+// may not write, not even to another file.
+func (s *Store) copyInto(ctx context.Context, path string) error {
+	c, err := s.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.ExecContext(ctx, `PRAGMA query_only = 0`); err != nil {
+		return err
+	}
+	_, err = c.ExecContext(ctx, `VACUUM INTO '`+strings.ReplaceAll(path, "'", "''")+`'`)
+	_, again := c.ExecContext(context.WithoutCancel(ctx), `PRAGMA query_only = 1`)
+	return errors.Join(err, again)
 }
 
 // Integrity answers what SQLite finds wrong with the database file, "" for

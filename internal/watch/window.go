@@ -1,0 +1,114 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"reeve/internal/detect"
+	"reeve/internal/ops"
+	"reeve/internal/store"
+)
+
+// A window is what one detector with history last read.
+type window struct {
+	at     time.Time
+	series map[string][]ops.Series
+	events map[string][]ops.Event
+}
+
+// readings is what a pass knows of samples and events.
+type readings struct {
+	latest map[string][]ops.Series
+	byDef  map[string]window
+}
+
+// rest answers how long a detector's history may stay unread: a detector
+// that looks at hours need not read them every few seconds. Events are always
+// looked at.
+func rest(d detect.Definition) time.Duration {
+	if len(d.Metrics) == 0 {
+		return 0
+	}
+	return min(d.Window/60, 5*time.Minute)
+}
+
+// read reads what the detectors need: the newest readings from memory, and
+// for those with a window its samples and events.
+func (w *Watch) read(ctx context.Context, now time.Time) (readings, error) {
+	r := readings{byDef: map[string]window{}}
+	var metrics []string
+	for _, d := range w.defs {
+		if d.Window == 0 {
+			metrics = append(metrics, d.Metrics...)
+		}
+	}
+	var err error
+	if r.latest, err = w.metrics.Latest(ctx, metrics, detect.Stale); err != nil {
+		return r, fmt.Errorf("read newest samples: %w", err)
+	}
+	for _, d := range w.defs {
+		if d.Window == 0 {
+			continue
+		}
+		if r.byDef[d.Name], err = w.readWindow(ctx, d, now); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func (w *Watch) readWindow(ctx context.Context, d detect.Definition, now time.Time) (window, error) {
+	x := w.windows[d.Name]
+	if x.at.IsZero() || now.Sub(x.at) >= rest(d) || now.Before(x.at) {
+		series, err := w.metrics.Recent(ctx, d.Metrics, now.Add(-d.Window), now)
+		if err != nil {
+			return x, fmt.Errorf("read samples of %s: %w", d.Name, err)
+		}
+		x.at, x.series = now, series
+	}
+	if len(d.Events) > 0 {
+		events, err := w.readEvents(ctx, d, now)
+		if err != nil {
+			return x, err
+		}
+		x.events = events
+	}
+	w.windows[d.Name] = x
+	return x, nil
+}
+
+func (w *Watch) readEvents(ctx context.Context, d detect.Definition, now time.Time) (map[string][]ops.Event, error) {
+	types := make([]string, len(d.Events))
+	for i, t := range d.Events {
+		types[i] = string(t)
+	}
+	all, err := w.store.EventsSince(ctx, types, now.Add(-d.Window))
+	if err != nil {
+		return nil, fmt.Errorf("read events of %s: %w", d.Name, err)
+	}
+	return byResource(all), nil
+}
+
+func byResource(all []store.StoredEvent) map[string][]ops.Event {
+	m := map[string][]ops.Event{}
+	for _, e := range all {
+		m[e.ResourceID] = append(m[e.ResourceID], e.Event)
+	}
+	return m
+}
+
+// series answers the series of a definition's metrics of one resource.
+func (r readings) series(d detect.Definition, id string) []ops.Series {
+	if d.Window > 0 {
+		return r.byDef[d.Name].series[id]
+	}
+	var mine []ops.Series
+	for _, s := range r.latest[id] {
+		if slices.Contains(d.Metrics, s.Metric) {
+			mine = append(mine, s)
+		}
+	}
+	return mine
+}
