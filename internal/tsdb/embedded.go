@@ -44,6 +44,7 @@ type embedded struct {
 	raw, rollup *promtsdb.DB
 	closed      bool
 	closing     atomic.Bool
+	complaint   atomic.Pointer[complaint] // nil or the newest
 
 	// stopped says that nothing may be written: the disk is too full. broken
 	// says that a write failed, so that the write-ahead log may be torn and
@@ -99,7 +100,7 @@ func (e *embedded) open() error {
 }
 
 func (e *embedded) openOne(name string, opts *promtsdb.Options) (*promtsdb.DB, error) {
-	log := slog.New(quiet{e.log.Handler(), &e.closing}).With("database", name)
+	log := slog.New(quiet{e.log.Handler(), e}).With("database", name)
 	one, err := promtsdb.Open(filepath.Join(e.dir, name), log, nil, opts, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open the %s database of the metrics store: %w", name, err)
@@ -255,22 +256,44 @@ func dirSize(dir string) (total int64) {
 	return total
 }
 
+// complaints is how long an error that a database logged counts as a problem:
+// what fails for good, as a compaction, is tried again within that time.
+const complaints = 15 * time.Minute
+
 // quiet lets only warnings and errors of the databases through, and nothing
 // while they close: a compaction that is cut short by it logs an error and is
-// done again after the next start.
+// done again after the next start. The databases work in the background and
+// tell of failures only by their log, so the newest error is remembered.
 type quiet struct {
 	slog.Handler
-	closing *atomic.Bool
+	e *embedded
 }
 
 func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && !q.closing.Load() && q.Handler.Enabled(ctx, level)
+	return level >= slog.LevelWarn && !q.e.closing.Load() && q.Handler.Enabled(ctx, level)
+}
+
+// Handle passes a record on.
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		text := r.Message
+		r.Attrs(func(a slog.Attr) bool {
+			text += " " + a.String()
+			return true
+		})
+		q.e.complaint.Store(&complaint{at: r.Time, text: text})
+	}
+	return q.Handler.Handle(ctx, r)
 }
 
 func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return quiet{q.Handler.WithAttrs(attrs), q.closing}
+	return quiet{q.Handler.WithAttrs(attrs), q.e}
 }
 
-func (q quiet) WithGroup(name string) slog.Handler {
-	return quiet{q.Handler.WithGroup(name), q.closing}
+func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name), q.e} }
+
+// complaint is an error that a database logged.
+type complaint struct {
+	at   time.Time
+	text string
 }

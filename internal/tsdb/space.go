@@ -107,6 +107,11 @@ func (e *embedded) judge(now time.Time) {
 	}
 	e.db.setProblem("size", reason)
 	reason = ""
+	if c := e.complaint.Load(); c != nil && now.Sub(c.at) < complaints {
+		reason = "the metrics store reported an error at " + c.at.UTC().Format(time.RFC3339) + ": " + c.text
+	}
+	e.db.setProblem("background", reason)
+	reason = ""
 	if newest := e.raw.Head().MaxTime(); newest > now.Add(time.Hour).UnixMilli() {
 		reason = "the newest sample lies in the future (" + time.UnixMilli(newest).UTC().Format(time.RFC3339) + "): the clock of this server was wrong; samples are refused until then"
 	}
