@@ -1,0 +1,163 @@
+// Package api is the server's HTTP edge: the JSON API under /api/v1, its
+// event stream and description, sign-in, the addresses for heartbeats, health
+// and Prometheus, and the listeners that serve them together with the page.
+//
+// Start reading in routes.go: it is the list of everything that can be asked,
+// with who may ask it. A handler is a method that takes a struct of inputs and
+// answers a value or an error; decoding, permission, problems and the OpenAPI
+// description follow from the types.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"reeve/internal/collect"
+	"reeve/internal/detect"
+	"reeve/internal/loop"
+	"reeve/internal/ops"
+	"reeve/internal/store"
+)
+
+// Deps are the parts that the API speaks for. All of them are needed, except
+// where it says otherwise.
+type Deps struct {
+	Log     *slog.Logger
+	Store   *store.Store
+	Metrics Metrics
+	Desk    Desk
+
+	Loops        func() []loop.Status
+	Stores       func(context.Context) []StoreStatus
+	Channels     func(context.Context) []ChannelStatus
+	TestChannel  func(ctx context.Context, name string) error
+	Coverage     func() map[string]any
+	ConfigView   func() any // secrets masked
+	Ready        func() error
+	ChecksEdited func() // a check was declared, changed or withdrawn
+
+	Detectors    []detect.Definition
+	Collectors   []collect.Definition
+	ChannelTypes []ChannelType
+	Self         prometheus.Gatherer
+	Page         http.Handler
+
+	Version string
+	Started time.Time
+	// DataDir holds what outlives a request but not a backup download.
+	DataDir string
+	// PublicURL is where people reach this server, "" when nobody said.
+	PublicURL string
+	// HostNames are further names under which it may be reached.
+	HostNames []string
+	// OIDC lets people sign in through a provider; nil without one.
+	OIDC *OIDCOptions
+}
+
+// Metrics is what the API asks of the time-series store.
+type Metrics struct {
+	// Prometheus serves the Prometheus HTTP API below /prometheus/.
+	Prometheus http.Handler
+	// Range answers the course of metrics of a resource in at most points
+	// steps.
+	Range func(ctx context.Context, resourceID string, metrics []string, from, to time.Time, points int) ([]ChartSeries, error)
+	// Latest answers the newest readings by resource.
+	Latest func(ctx context.Context, metrics []string, maxAge time.Duration) (map[string][]ops.Series, error)
+	// Names answers the metrics that a resource has.
+	Names func(ctx context.Context, resourceID string) ([]string, error)
+}
+
+// Desk is where people's decisions about findings and incidents go.
+type Desk struct {
+	AckFinding  func(ctx context.Context, id, actor, reason string) (ops.Finding, error)
+	Suppress    func(ctx context.Context, id string, s ops.Suppression) (ops.Finding, error)
+	Unsuppress  func(ctx context.Context, id, actor, reason string) (ops.Finding, error)
+	Resolve     func(ctx context.Context, id, actor, reason string) (ops.Finding, error)
+	AckIncident func(ctx context.Context, id, actor, reason string) (ops.Incident, error)
+	// Explain says why a condition of a resource is or is not open, delivered,
+	// suppressed; Story tells an incident.
+	Explain func(ctx context.Context, resourceID, condition string) (any, error)
+	Story   func(ctx context.Context, incidentID string) (any, error)
+}
+
+// A Server answers HTTP requests. Run its Loops.
+type Server struct {
+	deps     Deps
+	log      *slog.Logger
+	store    *store.Store
+	mux      *http.ServeMux
+	routes   []Route
+	allowed  map[string]bool // host names
+	public   *url.URL
+	sign     *signIn
+	hub      *hub
+	estate   *estate
+	openapi  []byte
+	handler  http.Handler
+	now      func() time.Time
+	patterns map[string]bool
+}
+
+// New makes the server of the API.
+func New(deps Deps) (*Server, error) {
+	s := &Server{deps: deps, log: deps.Log, store: deps.Store, mux: http.NewServeMux(), now: time.Now,
+		allowed: map[string]bool{"localhost": true}, patterns: map[string]bool{}}
+	if err := s.allowHosts(); err != nil {
+		return nil, err
+	}
+	sign, err := newSignIn(s)
+	if err != nil {
+		return nil, err
+	}
+	s.sign = sign
+	s.estate = newEstate(deps)
+	s.hub = newHub(s)
+	s.routes = s.table()
+	for _, r := range s.routes {
+		s.mux.Handle(r.Method+" "+r.Pattern, s.serve(r))
+		s.patterns[r.Method+" "+r.Pattern] = true
+	}
+	s.mux.Handle("/api/", s.nothing())
+	s.mux.Handle("/", deps.Page)
+	if s.openapi, err = describe(s.routes, deps.Version); err != nil {
+		return nil, err
+	}
+	s.handler = s.guard(s.mux)
+	return s, nil
+}
+
+// allowHosts gathers the names under which requests may come.
+func (s *Server) allowHosts() error {
+	for _, name := range s.deps.HostNames {
+		s.allowed[strings.ToLower(name)] = true
+	}
+	if s.deps.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(s.deps.PublicURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return ops.Errorf(ops.Invalid, "public_url %q is not an address like https://reeve.example.org", s.deps.PublicURL)
+	}
+	s.public = u
+	s.allowed[strings.ToLower(u.Hostname())] = true
+	return nil
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Loops answers the background passes of the API for the process to run.
+func (s *Server) Loops() []*loop.Loop {
+	return []*loop.Loop{
+		{Name: "stream", Doc: "Hands every committed change to those who listen to the event stream.",
+			Every: streamPause, Timeout: time.Minute, Pass: s.hub.pass},
+		{Name: "sessions", Doc: "Deletes browser sessions that ended.", Every: time.Hour,
+			Pass: func(ctx context.Context) error { return s.store.PruneSessions(ctx, s.now()) }},
+	}
+}

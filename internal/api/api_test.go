@@ -1,0 +1,320 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"reeve/internal/api"
+	"reeve/internal/collect"
+	"reeve/internal/detect"
+	"reeve/internal/loop"
+	"reeve/internal/ops"
+	"reeve/internal/store"
+)
+
+// A world is a real server over a real database.
+type world struct {
+	t      testing.TB
+	db     *store.Store
+	server *api.Server
+	http   *httptest.Server
+	dir    string
+	host   ops.Resource
+	fs     ops.Resource
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func openStore(t testing.TB, dir string) *store.Store {
+	t.Helper()
+	db, err := store.Open(t.Context(), quiet(), store.Options{URL: "sqlite:" + filepath.Join(dir, "reeve.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// newWorld starts a server; change edits its parts first.
+func newWorld(t testing.TB, change ...func(*api.Deps)) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir()}
+	w.db = openStore(t, w.dir)
+	w.seed()
+	deps := w.deps()
+	for _, f := range change {
+		f(&deps)
+	}
+	server, err := api.New(deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.server = server
+	group := loop.NewGroup(quiet())
+	for _, l := range server.Loops() {
+		group.Add(l)
+	}
+	group.Start(context.Background())
+	w.http = httptest.NewServer(server)
+	t.Cleanup(func() {
+		w.http.CloseClientConnections()
+		w.http.Close()
+		if err := group.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *world) deps() api.Deps {
+	self := prometheus.NewRegistry()
+	self.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "reeve_test"}, func() float64 { return 1 }))
+	return api.Deps{
+		Log: quiet(), Store: w.db, Self: self, DataDir: w.dir, Version: "test", Started: time.Now(),
+		Metrics: w.metrics(),
+		Desk:    w.desk(),
+		Loops:   func() []loop.Status { return []loop.Status{{Name: "stream"}} },
+		Stores:  func(context.Context) []api.StoreStatus { return []api.StoreStatus{{Name: "state", State: "ok"}} },
+		Channels: func(context.Context) []api.ChannelStatus {
+			return []api.ChannelStatus{{Name: "mail", Type: "email", State: "ok"}}
+		},
+		TestChannel:  func(context.Context, string) error { return nil },
+		Coverage:     func() map[string]any { return map[string]any{"metrics_series": 12} },
+		ConfigView:   func() any { return map[string]any{"listen": "127.0.0.1:7433"} },
+		Ready:        func() error { return nil },
+		ChecksEdited: func() {},
+		Detectors: []detect.Definition{{Name: "fs_full", Title: "File system is almost full", Kinds: []ops.Kind{ops.KindFilesystem},
+			Hold: 5 * time.Minute, Thresholds: []detect.Threshold{{Name: "warn", Default: 0.85, Unit: "ratio", Doc: "Opens at."}}}},
+		Collectors: []collect.Definition{{Name: "cpu", Doc: "Use of the processors.", Every: 10 * time.Second, Cost: collect.Cheap}},
+		ChannelTypes: []api.ChannelType{{Name: "webhook", Doc: "Posts JSON.", Settings: struct {
+			URL string `json:"url" doc:"Where to."`
+		}{}}},
+		Page: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<!doctype html>the page") }),
+	}
+}
+
+func (w *world) metrics() api.Metrics {
+	return api.Metrics{
+		Prometheus: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "prometheus "+r.URL.Path) }),
+		Range: func(_ context.Context, id string, metrics []string, from, to time.Time, points int) ([]api.ChartSeries, error) {
+			return []api.ChartSeries{{Metric: metrics[0], Points: []ops.Point{{At: from, Value: 0.5}}}}, nil
+		},
+		Latest: func(context.Context, []string, time.Duration) (map[string][]ops.Series, error) {
+			point := func(metric string, v float64) ops.Series {
+				return ops.Series{Metric: metric, Points: []ops.Point{{At: time.Now(), Value: v}}}
+			}
+			return map[string][]ops.Series{w.host.ID: {point("cpu_busy_ratio", 0.25)}, w.fs.ID: {point("fs_used_ratio", 0.9)}}, nil
+		},
+		Names: func(context.Context, string) ([]string, error) { return []string{"cpu_busy_ratio"}, nil },
+	}
+}
+
+// desk moves findings in the store, as the watch does.
+func (w *world) desk() api.Desk {
+	note := func(ctx context.Context, id, verb, actor, reason string, change func(*ops.Finding)) (f ops.Finding, err error) {
+		err = w.db.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+			if f, err = tx.Finding(ctx, id); err != nil {
+				return err
+			}
+			f, err = tx.NoteFinding(ctx, f, verb, store.Why{Actor: actor, Reason: reason}, change)
+			return err
+		})
+		return f, err
+	}
+	return api.Desk{
+		AckFinding: func(ctx context.Context, id, actor, reason string) (f ops.Finding, err error) {
+			err = w.db.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+				if f, err = tx.Finding(ctx, id); err != nil {
+					return err
+				}
+				f, err = tx.MoveFinding(ctx, f, ops.FindingAcknowledge, store.Why{Actor: actor, Reason: reason}, func(f *ops.Finding) { f.AckedBy = actor })
+				return err
+			})
+			return f, err
+		},
+		Suppress: func(ctx context.Context, id string, s ops.Suppression) (ops.Finding, error) {
+			return note(ctx, id, "suppress", s.Actor, s.Reason, func(f *ops.Finding) { f.Suppression = &s })
+		},
+		Unsuppress: func(ctx context.Context, id, actor, reason string) (ops.Finding, error) {
+			return note(ctx, id, "unsuppress", actor, reason, func(f *ops.Finding) { f.Suppression = nil })
+		},
+		Resolve: func(ctx context.Context, id, actor, reason string) (ops.Finding, error) {
+			return note(ctx, id, "claim", actor, reason, func(f *ops.Finding) { f.Claim = actor })
+		},
+		AckIncident: func(ctx context.Context, id, actor, reason string) (i ops.Incident, err error) {
+			err = w.db.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+				if i, err = tx.Incident(ctx, id); err != nil {
+					return err
+				}
+				i, err = tx.MoveIncident(ctx, i, ops.IncidentAcknowledge, store.Why{Actor: actor}, func(*ops.Incident) {})
+				return err
+			})
+			return i, err
+		},
+		Explain: func(_ context.Context, id, condition string) (any, error) {
+			return map[string]string{"resource": id, "condition": condition}, nil
+		},
+		Story: func(context.Context, string) (any, error) { return map[string]string{"what": "It is full."}, nil },
+	}
+}
+
+func (w *world) seed() {
+	now := time.Now().UTC()
+	w.host = resourceOf("h1", "linux", "host", ops.KindHost, "alpha", now)
+	w.host.HostID = w.host.ID
+	w.fs = resourceOf("h1", "linux", "fs:/", ops.KindFilesystem, "/", now)
+	w.fs.HostID, w.fs.ParentID = w.host.ID, w.host.ID
+	collector := resourceOf("h1", "reeve", "collector:cpu", ops.KindComponent, "collector cpu", now)
+	collector.HostID, collector.Observed = w.host.ID, ops.Attrs{"state": "gap", "every_ms": "10000", "gap": "smartctl is not installed"}
+	w.tx(func(tx *store.Tx) error {
+		for _, r := range []ops.Resource{w.host, w.fs, collector} {
+			if err := tx.SaveResource(w.t.Context(), r, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func resourceOf(host, source, key string, kind ops.Kind, name string, now time.Time) ops.Resource {
+	return ops.Resource{ID: ops.NewID(ops.ResourceID), Kind: kind, Name: name, HostName: "alpha", Key: ops.ResourceKey{Host: host, Source: source, Key: key},
+		Labels: map[string]string{"role": "test"}, Presence: ops.Present, Reachable: "online", FirstSeen: now, ObservedAt: now}
+}
+
+func (w *world) tx(f func(*store.Tx) error) {
+	w.t.Helper()
+	if err := w.db.Tx(context.Background(), time.Now(), f); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// openFinding opens a finding with an incident around it.
+func (w *world) openFinding(condition string) ops.Finding {
+	w.t.Helper()
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	f := ops.Finding{ID: ops.NewID(ops.FindingID), ResourceID: w.fs.ID, Condition: condition, State: ops.FindingOpen, Severity: ops.Critical,
+		Peak: ops.Critical, Origin: "rule", Summary: "/ is 96 % full", FirstSeen: now, LastSeen: now, OpenedAt: now, Count: 1, Episode: 1}
+	i := ops.Incident{ID: ops.NewID(ops.IncidentID), Title: "/ is full", State: ops.IncidentOpen, Severity: ops.Critical, Peak: ops.Critical, RootID: f.ID, OpenedAt: now}
+	ctx := context.Background()
+	w.tx(func(tx *store.Tx) error {
+		if err := tx.OpenFinding(ctx, f, store.Why{Actor: "watch"}); err != nil {
+			return err
+		}
+		if err := tx.OpenIncident(ctx, i, store.Why{Actor: "watch"}); err != nil {
+			return err
+		}
+		return tx.Join(ctx, i.ID, ops.IncidentMember{FindingID: f.ID, Reason: "the first", JoinedAt: now})
+	})
+	f, err := w.db.Finding(ctx, f.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return f
+}
+
+// A client is somebody who asks.
+type client struct {
+	t     testing.TB
+	base  string
+	http  *http.Client
+	csrf  string
+	token string
+}
+
+func (w *world) anyone() *client {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &client{t: w.t, base: w.http.URL, http: &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// admin answers somebody who signed in with the one-time link.
+func (w *world) admin() *client {
+	w.t.Helper()
+	token, err := api.NewLink(w.t.Context(), w.db, time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c := w.anyone()
+	var s api.SessionView
+	c.want(200, "POST", "/api/v1/session/link", map[string]string{"token": token}, &s)
+	c.csrf = s.CSRF
+	return c
+}
+
+// do asks and answers the status, header and body.
+func (c *client) do(method, path string, body any, header ...string) (int, http.Header, []byte) {
+	c.t.Helper()
+	var in io.Reader
+	if text, ok := body.(string); ok {
+		in = strings.NewReader(text)
+	} else if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		in = bytes.NewReader(text)
+	}
+	req, err := http.NewRequest(method, c.base+path, in)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.csrf != "" {
+		req.Header.Set("X-CSRF-Token", c.csrf)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+			continue
+		}
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return res.StatusCode, res.Header, text
+}
+
+// want asks, insists on a status and reads the answer into out.
+func (c *client) want(status int, method, path string, body, out any, header ...string) http.Header {
+	c.t.Helper()
+	got, h, text := c.do(method, path, body, header...)
+	if got != status {
+		c.t.Fatalf("%s %s: status %d, want %d: %s", method, path, got, status, text)
+	}
+	if got >= 400 && h.Get("Content-Type") != "application/problem+json" {
+		c.t.Fatalf("%s %s: an error of type %s", method, path, h.Get("Content-Type"))
+	}
+	if out != nil {
+		if err := json.Unmarshal(text, out); err != nil {
+			c.t.Fatalf("%s %s: %v: %s", method, path, err, text)
+		}
+	}
+	return h
+}

@@ -1,0 +1,214 @@
+package api
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"reeve/internal/collect"
+	"reeve/internal/detect"
+	"reeve/internal/ops"
+	"reeve/internal/schema"
+	"reeve/internal/store"
+)
+
+// A ChannelType is a type of channel that this build has. Settings is the
+// zero value of the struct of its settings.
+type ChannelType struct {
+	Name     string
+	Doc      string
+	Settings any
+}
+
+// A ChannelTypeView describes a type of channel, for the form of its
+// settings.
+type ChannelTypeView struct {
+	Name     string         `json:"name"`
+	Doc      string         `json:"doc"`
+	Settings *schema.Schema `json:"settings" doc:"JSON Schema of its settings."`
+}
+
+func (s *Server) channelTypes(context.Context, noInput) (List[ChannelTypeView], error) {
+	var all []ChannelTypeView
+	for _, t := range s.deps.ChannelTypes {
+		all = append(all, ChannelTypeView{t.Name, t.Doc, schema.For(reflect.TypeOf(t.Settings))})
+	}
+	return listOf(all, ""), nil
+}
+
+// A DetectorView describes a detector.
+type DetectorView struct {
+	Name       string          `json:"name" doc:"The condition that it detects."`
+	Title      string          `json:"title"`
+	Doc        string          `json:"doc"`
+	Kinds      []ops.Kind      `json:"kinds"`
+	Metrics    []string        `json:"metrics"`
+	Events     []ops.EventType `json:"events"`
+	WindowMS   int64           `json:"window_ms" doc:"How far back it looks; 0 for the newest reading only."`
+	HoldMS     int64           `json:"hold_ms" doc:"How long it must be bad before a finding opens."`
+	ClearMS    int64           `json:"clear_ms" doc:"How long it must be good before the finding resolves."`
+	Thresholds []ThresholdView `json:"thresholds"`
+	Causes     []string        `json:"causes"`
+	Checks     []string        `json:"checks"`
+}
+
+// A ThresholdView describes a number that people may set.
+type ThresholdView struct {
+	Name    string  `json:"name"`
+	Default float64 `json:"default"`
+	Unit    string  `json:"unit"`
+	Doc     string  `json:"doc"`
+}
+
+func detectorView(d detect.Definition) DetectorView {
+	v := DetectorView{Name: d.Name, Title: d.Title, Doc: d.Doc, Kinds: full(d.Kinds), Metrics: full(d.Metrics), Events: full(d.Events),
+		WindowMS: d.Window.Milliseconds(), HoldMS: d.Hold.Milliseconds(), ClearMS: d.Clear.Milliseconds(),
+		Thresholds: []ThresholdView{}, Causes: full(d.Causes), Checks: full(d.Checks)}
+	for _, t := range d.Thresholds {
+		v.Thresholds = append(v.Thresholds, ThresholdView(t))
+	}
+	return v
+}
+
+func (s *Server) detectors(context.Context, noInput) (List[DetectorView], error) {
+	var all []DetectorView
+	for _, d := range s.deps.Detectors {
+		all = append(all, detectorView(d))
+	}
+	return listOf(all, ""), nil
+}
+
+// A CollectorView describes a collector.
+type CollectorView struct {
+	Name        string       `json:"name"`
+	Doc         string       `json:"doc"`
+	EveryMS     int64        `json:"every_ms"`
+	TimeoutMS   int64        `json:"timeout_ms" doc:"0 for the period, at least 10 s."`
+	Cost        collect.Cost `json:"cost" enum:"cheap,moderate,dear"`
+	Permissions string       `json:"permissions" doc:"What it needs to read everything."`
+	Kinds       []ops.Kind   `json:"kinds"`
+	Metrics     []MetricView `json:"metrics"`
+}
+
+// A MetricView describes a metric.
+type MetricView struct {
+	Name   string   `json:"name"`
+	Unit   string   `json:"unit"`
+	Doc    string   `json:"doc"`
+	Labels []string `json:"labels"`
+}
+
+func (s *Server) collectorTypes(context.Context, noInput) (List[CollectorView], error) {
+	var all []CollectorView
+	for _, d := range s.deps.Collectors {
+		v := CollectorView{Name: d.Name, Doc: d.Doc, EveryMS: d.Every.Milliseconds(), TimeoutMS: d.Timeout.Milliseconds(),
+			Cost: d.Cost, Permissions: d.Permissions, Kinds: full(d.Kinds), Metrics: []MetricView{}}
+		for _, m := range d.Metrics {
+			v.Metrics = append(v.Metrics, MetricView{m.Name, m.Unit, m.Doc, full(m.Labels)})
+		}
+		all = append(all, v)
+	}
+	return listOf(all, ""), nil
+}
+
+func (s *Server) channels(ctx context.Context, _ noInput) (List[ChannelStatus], error) {
+	return listOf(s.deps.Channels(ctx), ""), nil
+}
+
+type nameInput struct {
+	Name string `path:"name"`
+}
+
+func (s *Server) testChannel(ctx context.Context, q nameInput) (none, error) {
+	if !slices.ContainsFunc(s.deps.Channels(ctx), func(c ChannelStatus) bool { return c.Name == q.Name }) {
+		return none{}, ops.Errorf(ops.NotFound, "there is no channel %s", short(q.Name))
+	}
+	err := s.deps.TestChannel(ctx, q.Name)
+	if err == nil {
+		err = s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
+			w := callerOf(ctx).why("")
+			tx.Record(ops.Transition{Actor: w.Actor, OnBehalf: w.OnBehalf, Verb: "test", Object: "channel", ObjectID: q.Name})
+			return nil
+		})
+	}
+	return none{}, err
+}
+
+type deliveriesInput struct {
+	State    []string `query:"state" doc:"queued, sending, delivered, dead, dropped; several with commas."`
+	Channel  string   `query:"channel" doc:"Name of a channel."`
+	Incident string   `query:"incident" doc:"ID of an incident."`
+	Limit    int      `query:"limit" doc:"Of a page, at most 1000; default 50."`
+	Cursor   string   `query:"cursor"`
+}
+
+func (s *Server) deliveries(ctx context.Context, q deliveriesInput) (List[ops.Delivery], error) {
+	after, err := parseCursor("", q.Cursor)
+	if err != nil {
+		return List[ops.Delivery]{}, err
+	}
+	states := ops.DeliveryFlow.States()
+	for _, state := range q.State {
+		if !slices.Contains(states, ops.DeliveryState(state)) {
+			return List[ops.Delivery]{}, invalid("state", "a delivery is queued, sending, delivered, dead or dropped; not %q", short(state))
+		}
+	}
+	items, next, err := s.store.Deliveries(ctx, store.DeliveryFilter{States: q.State, Channel: q.Channel, Incident: q.Incident, After: after, Limit: q.Limit})
+	return listOf(items, cursorOf("", next)), err
+}
+
+func (s *Server) delivery(ctx context.Context, q idInput) (ops.Delivery, error) {
+	return s.store.Delivery(ctx, q.ID)
+}
+
+type auditInput struct {
+	Object   string `query:"object" doc:"finding, incident, delivery, user, token, check ..."`
+	ObjectID string `query:"object_id"`
+	Limit    int    `query:"limit" doc:"Of a page, at most 1000; default 50."`
+	Cursor   string `query:"cursor"`
+}
+
+// audit answers the transitions, the newest first.
+func (s *Server) audit(ctx context.Context, q auditInput) (List[ops.Transition], error) {
+	before, err := parseCursor("", q.Cursor)
+	if err != nil {
+		return List[ops.Transition]{}, err
+	}
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	limit = min(limit, 999) // One more is read, to know whether there is more.
+	items, err := s.store.Transitions(ctx, store.TransitionFilter{Before: before.Num, Object: q.Object, ObjectID: q.ObjectID, Newest: true, Limit: limit + 1})
+	if err != nil || len(items) <= limit {
+		return listOf(items, ""), err
+	}
+	last := items[limit-1].Seq
+	return listOf(items[:limit], cursorOf("", &store.Key{Num: last, ID: strconv.FormatInt(last, 10)})), nil
+}
+
+// AuditVerdict says whether the audit chain holds.
+type AuditVerdict struct {
+	OK        bool   `json:"ok"`
+	Good      int64  `json:"good" doc:"Entries whose hashes hold, from the first."`
+	BrokenSeq int64  `json:"broken_seq,omitempty" doc:"The first that breaks the chain."`
+	Why       string `json:"why,omitempty"`
+}
+
+func (s *Server) verifyAudit(ctx context.Context, _ noInput) (AuditVerdict, error) {
+	good, broken, err := s.store.VerifyAudit(ctx, func(int64, int64) {})
+	v := AuditVerdict{OK: broken == nil, Good: good}
+	if broken != nil {
+		v.BrokenSeq, v.Why = broken.Seq, broken.Why
+	}
+	return v, err
+}
+
+// newestFirst sorts transitions.
+func newestFirst(all []ops.Transition) []ops.Transition {
+	slices.SortFunc(all, func(a, b ops.Transition) int { return int(b.Seq - a.Seq) })
+	return all
+}
+
+func (s *Server) config(context.Context, noInput) (any, error) { return s.deps.ConfigView(), nil }

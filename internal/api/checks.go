@@ -1,0 +1,317 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"reeve/internal/collect"
+	"reeve/internal/ops"
+	"reeve/internal/redact"
+	"reeve/internal/store"
+)
+
+// A Check is a declared probe as the API shows and takes it.
+type Check struct {
+	Name      string            `json:"name,omitempty" doc:"Unique name."`
+	Type      string            `json:"type" enum:"http,tcp,icmp,dns,tls,heartbeat" doc:"What is probed."`
+	Target    string            `json:"target,omitempty" doc:"URL for http, host:port for tcp and tls, host for icmp, name for dns; empty for heartbeat."`
+	EveryMS   int64             `json:"every_ms,omitempty" doc:"Period of the probe, or how often the heartbeat is expected; default a minute, heartbeat an hour."`
+	TimeoutMS int64             `json:"timeout_ms,omitempty" doc:"Of one probe; default 10 s."`
+	GraceMS   int64             `json:"grace_ms,omitempty" doc:"heartbeat: how late it may be; default 5 minutes."`
+	Status    []int             `json:"status,omitempty" doc:"http: accepted status codes; default 200-399."`
+	Contains  string            `json:"contains,omitempty" doc:"http: text the body must contain."`
+	Method    string            `json:"method,omitempty" doc:"http: GET or HEAD; default GET."`
+	Headers   map[string]string `json:"headers,omitempty" doc:"http: headers to send; their values are never shown again."`
+	Insecure  bool              `json:"insecure,omitempty" doc:"Accept any TLS certificate."`
+	Server    string            `json:"server,omitempty" doc:"dns: server to ask (host:port); default the system's."`
+	Expect    []string          `json:"expect,omitempty" doc:"dns: answers, all of which must be there."`
+	Labels    map[string]string `json:"labels,omitempty" doc:"Labels of the check."`
+}
+
+// A CheckView is a check with what is known of it.
+type CheckView struct {
+	Check
+	FromConfig bool      `json:"from_config" doc:"Declared in the configuration: it changes there."`
+	BeatURL    string    `json:"heartbeat_url,omitempty" doc:"What the job calls when it is done; only operators see it."`
+	LastBeatAt time.Time `json:"last_beat_at,omitzero"`
+	ResourceID string    `json:"resource_id,omitempty"`
+	Up         *bool     `json:"up,omitempty" doc:"Absent until it was first probed."`
+	Err        string    `json:"error,omitempty"`
+	Version    int64     `json:"version"`
+}
+
+func (v CheckView) version() int64 { return v.Version }
+
+func (c Check) definition() collect.Check {
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	return collect.Check{Name: c.Name, Type: c.Type, Target: c.Target, Every: ms(c.EveryMS), Timeout: ms(c.TimeoutMS), Grace: ms(c.GraceMS),
+		Status: c.Status, Contains: c.Contains, Method: c.Method, Headers: c.Headers, Insecure: c.Insecure, Server: c.Server,
+		Expect: c.Expect, Labels: c.Labels}
+}
+
+func checkOf(c collect.Check) Check {
+	shown := map[string]string{}
+	for name := range c.Headers {
+		shown[name] = redact.Mask
+	}
+	return Check{Name: c.Name, Type: c.Type, Target: c.Target, EveryMS: c.Every.Milliseconds(), TimeoutMS: c.Timeout.Milliseconds(),
+		GraceMS: c.Grace.Milliseconds(), Status: c.Status, Contains: c.Contains, Method: c.Method, Headers: shown, Insecure: c.Insecure,
+		Server: c.Server, Expect: c.Expect, Labels: c.Labels}
+}
+
+// checkContext is what a view of a check needs besides its row.
+type checkContext struct {
+	resources map[string]*ops.Resource // by name
+	base      string
+	operator  bool
+}
+
+func (s *Server) checkContext(ctx context.Context) (checkContext, error) {
+	p, err := s.estate.look(ctx)
+	if err != nil {
+		return checkContext{}, err
+	}
+	v := checkContext{resources: map[string]*ops.Resource{}, base: callerOf(ctx).Base, operator: callerOf(ctx).may(Operate) == nil}
+	for i := range p.resources {
+		if r := &p.resources[i]; r.Kind == ops.KindCheck {
+			v.resources[r.Name] = r
+		}
+	}
+	return v, nil
+}
+
+func (v checkContext) view(row store.CheckDef) (CheckView, error) {
+	var def collect.Check
+	if err := json.Unmarshal(row.Def, &def); err != nil {
+		return CheckView{}, err
+	}
+	def.Name = row.Name
+	out := CheckView{Check: checkOf(def), FromConfig: row.Origin == "config", LastBeatAt: row.LastBeat, Version: row.Version}
+	if row.BeatToken != "" && v.operator {
+		out.BeatURL = v.base + "/beat/" + row.BeatToken
+	}
+	if r := v.resources[row.Name]; r != nil {
+		out.ResourceID, out.Err = r.ID, r.Observed["error"]
+		if up, ok := r.Observed.Bool("up"); ok {
+			out.Up = &up
+		}
+	}
+	return out, nil
+}
+
+func (s *Server) checks(ctx context.Context, _ noInput) (List[CheckView], error) {
+	rows, err := s.store.Checks(ctx)
+	if err != nil {
+		return List[CheckView]{}, err
+	}
+	in, err := s.checkContext(ctx)
+	if err != nil {
+		return List[CheckView]{}, err
+	}
+	var all []CheckView
+	for _, row := range rows {
+		v, err := in.view(row)
+		if err != nil {
+			return List[CheckView]{}, err
+		}
+		all = append(all, v)
+	}
+	return listOf(all, ""), nil
+}
+
+type addCheckInput struct {
+	Body Check `body:""`
+}
+
+func (s *Server) addCheck(ctx context.Context, q addCheckInput) (CheckView, error) {
+	if _, err := s.store.Check(ctx, q.Body.Name); err == nil {
+		return CheckView{}, ops.Errorf(ops.Conflict, "there is a check %s already; PUT /api/v1/checks/%s changes it", short(q.Body.Name), url.PathEscape(short(q.Body.Name)))
+	}
+	return s.saveCheck(ctx, q.Body, store.CheckDef{Name: q.Body.Name, Origin: "page"})
+}
+
+type changeCheckInput struct {
+	Name    string `path:"name"`
+	IfMatch string `header:"If-Match"`
+	Body    Check  `body:""`
+}
+
+func (s *Server) changeCheck(ctx context.Context, q changeCheckInput) (CheckView, error) {
+	row, err := s.store.Check(ctx, q.Name)
+	if err != nil {
+		return CheckView{}, err
+	}
+	if err := ownCheck(row, q.IfMatch); err != nil {
+		return CheckView{}, err
+	}
+	if q.Body.Name != "" && q.Body.Name != q.Name {
+		return CheckView{}, invalid("name", "a check keeps its name; withdraw it and declare another")
+	}
+	q.Body.Name = q.Name
+	var before collect.Check
+	if err := json.Unmarshal(row.Def, &before); err != nil {
+		return CheckView{}, err
+	}
+	for name, value := range q.Body.Headers {
+		if value == redact.Mask { // Shown so, handed back so: it stays.
+			q.Body.Headers[name] = before.Headers[name]
+		}
+	}
+	return s.saveCheck(ctx, q.Body, row)
+}
+
+// ownCheck refuses to change what the configuration declares, or what changed
+// since it was read.
+func ownCheck(row store.CheckDef, match string) error {
+	if row.Origin == "config" {
+		return ops.Errorf(ops.Conflict, "the check %s is declared in the configuration; change it there", row.Name)
+	}
+	return checkMatch(match, "the check", row.Version)
+}
+
+func (s *Server) saveCheck(ctx context.Context, c Check, row store.CheckDef) (CheckView, error) {
+	if err := c.valid(); err != nil {
+		return CheckView{}, err
+	}
+	def, err := json.Marshal(c.definition())
+	if err != nil {
+		return CheckView{}, err
+	}
+	row.Def = def
+	if c.Type == "heartbeat" && row.BeatToken == "" {
+		row.BeatToken = newSecret("")
+	}
+	err = s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
+		now, err := tx.Check(ctx, row.Name)
+		if err != nil && ops.KindOf(err) != ops.NotFound {
+			return err
+		}
+		if now.Version != row.Version {
+			return errStale("the check", now.Version)
+		}
+		if err := tx.SaveCheck(ctx, row, callerOf(ctx).why("")); err != nil {
+			return err
+		}
+		row, err = tx.Check(ctx, row.Name)
+		return err
+	})
+	if err != nil {
+		return CheckView{}, err
+	}
+	s.deps.ChecksEdited()
+	in, err := s.checkContext(ctx)
+	if err != nil {
+		return CheckView{}, err
+	}
+	return in.view(row)
+}
+
+type deleteCheckInput struct {
+	Name    string `path:"name"`
+	IfMatch string `header:"If-Match"`
+}
+
+func (s *Server) deleteCheck(ctx context.Context, q deleteCheckInput) (none, error) {
+	err := s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
+		row, err := tx.Check(ctx, q.Name)
+		if err != nil {
+			return err
+		}
+		if err := ownCheck(row, q.IfMatch); err != nil {
+			return err
+		}
+		return tx.DeleteCheck(ctx, q.Name, callerOf(ctx).why(""))
+	})
+	if err == nil {
+		s.deps.ChecksEdited()
+	}
+	return none{}, err
+}
+
+var checkName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N} ._:@+-]{0,99}$`)
+
+// The bounds of a check's times.
+const (
+	minEveryMS = 5_000
+	maxEveryMS = 366 * 24 * 3600 * 1000
+	maxWaitMS  = 120_000
+)
+
+// valid answers what is wrong with a check that a person declares.
+func (c Check) valid() error {
+	switch {
+	case !checkName.MatchString(c.Name):
+		return invalid("name", "a name has letters, digits, spaces and . _ : @ + -, at most 100, and begins with a letter or digit")
+	case c.EveryMS != 0 && (c.EveryMS < minEveryMS || c.EveryMS > maxEveryMS):
+		return invalid("every_ms", "every_ms is at least 5000 and at most a year")
+	case c.TimeoutMS < 0 || c.TimeoutMS > maxWaitMS:
+		return invalid("timeout_ms", "timeout_ms is at most 120000")
+	case c.GraceMS < 0 || c.GraceMS > maxEveryMS:
+		return invalid("grace_ms", "grace_ms is at most a year")
+	case c.Method != "" && c.Method != http.MethodGet && c.Method != http.MethodHead:
+		return invalid("method", "method is GET or HEAD")
+	case len(c.Headers) > 50 || len(c.Labels) > 50 || len(c.Expect) > 50 || len(c.Status) > 50:
+		return invalid("headers", "at most 50 headers, labels, expected answers and status codes")
+	case slices.ContainsFunc(c.Status, func(n int) bool { return n < 100 || n > 599 }):
+		return invalid("status", "a status code is between 100 and 599")
+	}
+	return c.validTarget()
+}
+
+func (c Check) validTarget() error {
+	if strings.ContainsFunc(c.Target, func(r rune) bool { return r <= ' ' || r == 0x7f }) || len(c.Target) > 2000 {
+		return invalid("target", "the target has no spaces and at most 2000 bytes")
+	}
+	switch c.Type {
+	case "heartbeat":
+		if c.Target != "" {
+			return invalid("target", "a heartbeat has no target: the job calls its heartbeat_url")
+		}
+	case "http":
+		u, err := url.Parse(c.Target)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return invalid("target", "the target is an address like https://example.org/health")
+		}
+	case "tcp", "tls":
+		if _, port, err := net.SplitHostPort(c.Target); err != nil || port == "" {
+			return invalid("target", "the target is host:port")
+		}
+	default:
+		if c.Target == "" {
+			return invalid("target", "name what is probed")
+		}
+	}
+	return nil
+}
+
+// beat takes in a heartbeat: whoever knows the address is the job.
+func (s *Server) beat(w http.ResponseWriter, r *http.Request) error {
+	ctx, now := r.Context(), s.now()
+	c := callerOf(ctx)
+	if err := s.sign.beats.take("addr "+c.Addr.String(), now); err != nil {
+		return err
+	}
+	token := r.PathValue("token")
+	if len(token) > 200 {
+		return ops.Errorf(ops.NotFound, "no heartbeat has this address")
+	}
+	if err := s.store.Tx(ctx, now, func(tx *store.Tx) error {
+		_, err := tx.Beat(ctx, token, now)
+		return err
+	}); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte("ok\n")) // The job went away; the beat counts.
+	}
+	return nil
+}

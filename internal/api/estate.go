@@ -1,0 +1,200 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"time"
+
+	"reeve/internal/ops"
+	"reeve/internal/store"
+)
+
+// estateAge is how old the picture of the whole estate may be. Resources
+// change with the reports of agents, seconds apart; whatever a person decides
+// is a transition, and a newer one makes the picture old at once.
+const estateAge = time.Second
+
+// An estate keeps the picture of all resources that status, hosts and the
+// whole list are drawn from, so that many who look cost as much as one.
+type estate struct {
+	deps Deps
+
+	mu  sync.Mutex
+	now *picture
+}
+
+// A picture is the estate at one time. It is never changed.
+type picture struct {
+	at        time.Time
+	head      int64
+	resources []ops.Resource // by name
+	byID      map[string]*ops.Resource
+	body      []byte // of the whole list
+	etag      string
+}
+
+func newEstate(deps Deps) *estate { return &estate{deps: deps} }
+
+// look answers a picture that is fresh. Those who ask while it is drawn wait
+// for it.
+func (e *estate) look(ctx context.Context) (*picture, error) {
+	head, _, err := e.deps.Store.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p := e.now; p != nil && p.head >= head && time.Since(p.at) < estateAge {
+		return p, nil
+	}
+	p := &picture{at: time.Now(), head: head}
+	filter := store.ResourceFilter{All: true, Presence: []string{string(ops.Present), string(ops.Absent)}}
+	if p.resources, _, err = e.deps.Store.Resources(ctx, filter); err != nil {
+		return nil, err
+	}
+	p.byID = make(map[string]*ops.Resource, len(p.resources))
+	for i := range p.resources {
+		p.byID[p.resources[i].ID] = &p.resources[i]
+	}
+	if err := p.encode(e.now); err != nil {
+		return nil, err
+	}
+	e.now = p
+	return p, nil
+}
+
+// encode writes the whole list once.
+func (p *picture) encode(before *picture) error {
+	var b bytes.Buffer
+	if before != nil {
+		b.Grow(len(before.body) + 4096)
+	}
+	b.WriteString(`{"items":[`)
+	for i := range p.resources {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		text, err := json.Marshal(&p.resources[i])
+		if err != nil {
+			return fmt.Errorf("encode resource %s: %w", p.resources[i].ID, err)
+		}
+		b.Write(text)
+	}
+	b.WriteString(`]}`)
+	sum := fnv.New128a()
+	sum.Write(b.Bytes())
+	p.body, p.etag = b.Bytes(), fmt.Sprintf(`"%x"`, sum.Sum(nil))
+	return nil
+}
+
+// A HostRow is one host at a glance.
+type HostRow struct {
+	ID         string    `json:"id" doc:"The host's key, as its agent made it."`
+	Name       string    `json:"name"`
+	ResourceID string    `json:"resource_id"`
+	ObservedAt time.Time `json:"observed_at"`
+	Reachable  string    `json:"reachability"`
+	CPU        *float64  `json:"cpu_busy_ratio,omitempty"`
+	Memory     *float64  `json:"memory_used_ratio,omitempty"`
+	Worst      *float64  `json:"fs_worst_used_ratio,omitempty" doc:"Of its fullest file system."`
+	Findings   int       `json:"findings" doc:"Active ones of the host and all on it."`
+}
+
+// readingAge is how old a reading may be and still be shown as current.
+const readingAge = 5 * time.Minute
+
+// hosts answers every host with its newest readings.
+func (e *estate) hosts(ctx context.Context) ([]HostRow, error) {
+	p, err := e.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	latest, err := e.deps.Metrics.Latest(ctx, []string{"cpu_busy_ratio", "memory_used_ratio", "fs_used_ratio"}, readingAge)
+	if err != nil {
+		return nil, err
+	}
+	active, _, err := e.deps.Store.Findings(ctx, store.FindingFilter{Active: true, All: true})
+	if err != nil {
+		return nil, err
+	}
+	rows, index := p.hostRows()
+	for _, f := range active {
+		if r := p.byID[f.ResourceID]; r != nil {
+			if i, ok := index[r.HostID]; ok {
+				rows[i].Findings++
+			}
+		}
+	}
+	for id, list := range latest {
+		r := p.byID[id]
+		if r == nil {
+			continue
+		}
+		if i, ok := index[r.HostID]; ok {
+			rows[i].take(list)
+		}
+	}
+	return rows, nil
+}
+
+func (p *picture) hostRows() (rows []HostRow, index map[string]int) {
+	rows, index = []HostRow{}, map[string]int{}
+	for _, r := range p.resources {
+		if r.Kind == ops.KindHost {
+			index[r.ID] = len(rows)
+			rows = append(rows, HostRow{ID: r.Key.Host, Name: r.Name, ResourceID: r.ID, ObservedAt: r.ObservedAt, Reachable: r.Reachable})
+		}
+	}
+	return rows, index
+}
+
+func (h *HostRow) take(list []ops.Series) {
+	for _, s := range list {
+		last, ok := s.Last()
+		if !ok || !finite(last.Value) {
+			continue
+		}
+		v := last.Value
+		switch {
+		case s.Metric == "cpu_busy_ratio":
+			h.CPU = &v
+		case s.Metric == "memory_used_ratio":
+			h.Memory = &v
+		case h.Worst == nil || *h.Worst < v:
+			h.Worst = &v
+		}
+	}
+}
+
+func (p *picture) countsByKind() map[string]int64 {
+	counts := map[string]int64{}
+	for _, r := range p.resources {
+		counts[string(r.Kind)]++
+	}
+	return counts
+}
+
+// below answers the resources that have a parent, by kind and name.
+func (p *picture) below(parent string) []ops.Resource {
+	children := []ops.Resource{}
+	for _, r := range p.resources {
+		if r.ParentID == parent && r.ID != parent {
+			children = append(children, r)
+		}
+	}
+	slices.SortStableFunc(children, func(a, b ops.Resource) int {
+		switch {
+		case a.Kind < b.Kind:
+			return -1
+		case a.Kind > b.Kind:
+			return 1
+		}
+		return 0
+	})
+	return children
+}

@@ -1,0 +1,169 @@
+package api_test
+
+import (
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"reeve/internal/api"
+	"reeve/internal/ops"
+	"reeve/internal/store"
+)
+
+func TestStatusTellsHostsCountsAndCollectors(t *testing.T) {
+	w := newWorld(t)
+	w.openFinding("fs_full")
+	c := w.admin()
+	var s api.Status
+	c.want(200, "GET", "/api/v1/status", nil, &s)
+	if len(s.Hosts) != 1 || s.Hosts[0].Name != "alpha" || s.Hosts[0].Findings != 1 {
+		t.Fatalf("hosts: %+v", s.Hosts)
+	}
+	if s.Hosts[0].CPU == nil || *s.Hosts[0].CPU != 0.25 || s.Hosts[0].Worst == nil || *s.Hosts[0].Worst != 0.9 || s.Hosts[0].Memory != nil {
+		t.Errorf("readings: %+v", s.Hosts[0])
+	}
+	if s.Counts.Resources != 3 || s.Counts.FindingsCritical != 1 || s.Counts.IncidentsOpen != 1 || s.Counts.ResourcesByKind["host"] != 1 {
+		t.Errorf("counts: %+v", s.Counts)
+	}
+	if len(s.Collectors) != 1 || s.Collectors[0].Name != "cpu" || len(s.Collectors[0].Gaps) != 1 || s.Collectors[0].EveryMS != 10_000 {
+		t.Errorf("collectors: %+v", s.Collectors)
+	}
+}
+
+func TestResourcesFilterSortAndPage(t *testing.T) {
+	w := newWorld(t)
+	now := time.Now().UTC()
+	w.tx(func(tx *store.Tx) error {
+		for i := range 25 {
+			r := resourceOf("h1", "docker", fmt.Sprint("c", i), ops.KindContainer, fmt.Sprintf("web-%02d", i), now.Add(time.Duration(-i)*time.Second))
+			r.HostID, r.Labels = w.host.ID, map[string]string{"tier": fmt.Sprint(i % 2)}
+			if err := tx.SaveResource(t.Context(), r, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	c := w.admin()
+	for _, sort := range []string{"name", "-name", "kind", "host", "observed_at", "-observed_at"} {
+		seen, cursor, pages := map[string]bool{}, "", 0
+		for {
+			var page api.List[ops.Resource]
+			c.want(200, "GET", "/api/v1/resources?kind=container&limit=10&sort="+sort+"&cursor="+url.QueryEscape(cursor), nil, &page)
+			for _, r := range page.Items {
+				seen[r.ID] = true
+			}
+			pages++
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+		}
+		if len(seen) != 25 || pages != 3 {
+			t.Errorf("sort %s: %d resources on %d pages", sort, len(seen), pages)
+		}
+	}
+	var labelled, named, all api.List[ops.Resource]
+	c.want(200, "GET", "/api/v1/resources?label=tier%3D1&host=alpha", nil, &labelled)
+	c.want(200, "GET", "/api/v1/resources?q=WEB-0", nil, &named)
+	c.want(200, "GET", "/api/v1/resources?all=true", nil, &all)
+	if len(labelled.Items) != 12 || len(named.Items) != 10 || len(all.Items) != 28 {
+		t.Errorf("labelled %d, named %d, all %d", len(labelled.Items), len(named.Items), len(all.Items))
+	}
+	h := c.want(200, "GET", "/api/v1/resources?all=true", nil, nil)
+	c.want(304, "GET", "/api/v1/resources?all=true", nil, nil, "If-None-Match", h.Get("ETag"))
+	c.want(422, "GET", "/api/v1/resources?sort=colour", nil, nil)
+	c.want(422, "GET", "/api/v1/resources?limit=-1", nil, nil)
+	c.want(422, "GET", "/api/v1/resources?cursor=zzz", nil, nil)
+}
+
+func TestResourceCarriesWhatBelongsToIt(t *testing.T) {
+	w := newWorld(t)
+	w.openFinding("fs_full")
+	c := w.admin()
+	var host, fs api.ResourceDetail
+	h := c.want(200, "GET", "/api/v1/resources/"+w.host.ID, nil, &host)
+	c.want(200, "GET", "/api/v1/resources/"+w.fs.ID, nil, &fs)
+	if len(host.Children) != 1 || host.Children[0].ID != w.fs.ID || len(host.Metrics) != 1 || h.Get("ETag") != `"1"` {
+		t.Errorf("host: %+v, ETag %s", host, h.Get("ETag"))
+	}
+	if len(fs.Findings) != 1 || fs.Name != "/" {
+		t.Errorf("file system: %+v", fs)
+	}
+	var p api.Problem
+	c.want(404, "GET", "/api/v1/resources/res_nothing", nil, &p)
+	if p.Type != "/problems/not_found" || p.Instance == "" || p.Status != 404 {
+		t.Errorf("problem: %+v", p)
+	}
+}
+
+func TestSeriesChecksWhatIsAsked(t *testing.T) {
+	w := newWorld(t)
+	c := w.admin()
+	path := "/api/v1/resources/" + w.host.ID + "/series"
+	var a api.SeriesAnswer
+	c.want(200, "GET", path+"?metric=cpu_busy_ratio&metric=load1&from=2026-01-01T00:00:00Z&to=2026-01-01T06:00:00Z&points=10", nil, &a)
+	if len(a.Series) != 1 || len(a.Series[0].Points) != 1 {
+		t.Errorf("series: %+v", a)
+	}
+	for _, bad := range []string{"", "?metric=a{b}", "?metric=a&points=99999", "?metric=a&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "?metric=a&from=soon"} {
+		c.want(422, "GET", path+bad, nil, nil)
+	}
+}
+
+func TestFindingIsAcknowledgedOnceAndByVersion(t *testing.T) {
+	w := newWorld(t)
+	f := w.openFinding("fs_full")
+	c := w.admin()
+	var list api.List[ops.Finding]
+	c.want(200, "GET", "/api/v1/findings?state=active&severity=critical&condition=fs_full&resource="+w.fs.ID+"&q=96", nil, &list)
+	if len(list.Items) != 1 {
+		t.Fatalf("findings: %+v", list)
+	}
+	var d api.FindingDetail
+	h := c.want(200, "GET", "/api/v1/findings/"+f.ID, nil, &d)
+	if d.Resource == nil || d.Resource.ID != w.fs.ID || len(d.Transitions) != 1 || d.Evidence == nil || d.History == nil || d.Deliveries == nil {
+		t.Errorf("finding: %+v", d)
+	}
+	ack := "/api/v1/findings/" + f.ID + "/ack"
+	c.want(412, "POST", ack, map[string]string{"reason": "mine"}, nil, "If-Match", `"99"`)
+	var acked ops.Finding
+	c.want(200, "POST", ack, map[string]string{"reason": "mine"}, &acked, "If-Match", h.Get("ETag"))
+	if acked.State != ops.FindingAcknowledged || acked.AckedBy != "user:admin" {
+		t.Errorf("acknowledged: %+v", acked)
+	}
+	c.want(409, "POST", ack, nil, nil)
+	c.want(200, "POST", "/api/v1/findings/"+f.ID+"/suppress", map[string]any{"kind": "snooze", "reason": "later", "until": time.Now().Add(time.Hour)}, &acked)
+	if acked.Suppression == nil || acked.Suppression.Severity != ops.Critical {
+		t.Errorf("suppressed: %+v", acked.Suppression)
+	}
+	c.want(422, "POST", "/api/v1/findings/"+f.ID+"/suppress", map[string]any{"kind": "snooze", "reason": "later"}, nil)
+	c.want(422, "POST", "/api/v1/findings/"+f.ID+"/suppress", map[string]any{"kind": "never", "reason": "later"}, nil)
+	c.want(200, "POST", "/api/v1/findings/"+f.ID+"/unsuppress", map[string]string{"reason": "back"}, nil)
+	c.want(200, "POST", "/api/v1/findings/"+f.ID+"/resolve", nil, nil)
+	c.want(200, "GET", "/api/v1/explain/"+f.ID, nil, nil)
+	c.want(200, "GET", "/api/v1/explain?condition=fs_full&resource="+w.fs.ID, nil, nil)
+	c.want(422, "GET", "/api/v1/findings?state=lost", nil, nil)
+}
+
+func TestIncidentTellsItsStory(t *testing.T) {
+	w := newWorld(t)
+	f := w.openFinding("fs_full")
+	c := w.admin()
+	var list api.List[ops.Incident]
+	c.want(200, "GET", "/api/v1/incidents?state=active", nil, &list)
+	if len(list.Items) != 1 {
+		t.Fatalf("incidents: %+v", list)
+	}
+	path := "/api/v1/incidents/" + list.Items[0].ID
+	var d api.IncidentDetail
+	h := c.want(200, "GET", path, nil, &d)
+	if len(d.Findings) != 1 || d.Findings[0].ID != f.ID || d.Resources[w.fs.ID].Name != "/" || len(d.Transitions) < 2 || d.Explain == nil || len(d.Members) != 1 {
+		t.Errorf("incident: %+v", d)
+	}
+	var acked ops.Incident
+	c.want(200, "POST", path+"/ack", nil, &acked, "If-Match", h.Get("ETag"))
+	if acked.State != ops.IncidentAcknowledged {
+		t.Errorf("acknowledged: %+v", acked)
+	}
+	c.want(412, "POST", path+"/ack", nil, nil, "If-Match", h.Get("ETag"))
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+
+	"reeve/internal/ops"
+	"reeve/internal/store"
+)
+
+type incidentsInput struct {
+	State  []string `query:"state" doc:"active (not closed), open, acknowledged, mitigated, closed; several with commas."`
+	Limit  int      `query:"limit" doc:"Of a page, at most 1000; default 50."`
+	Cursor string   `query:"cursor"`
+}
+
+func (s *Server) incidents(ctx context.Context, q incidentsInput) (List[ops.Incident], error) {
+	f := store.IncidentFilter{Limit: q.Limit}
+	var err error
+	if f.After, err = parseCursor("", q.Cursor); err != nil {
+		return List[ops.Incident]{}, err
+	}
+	for _, state := range q.State {
+		switch ops.IncidentState(state) {
+		case "active":
+			f.States = append(f.States, string(ops.IncidentOpen), string(ops.IncidentAcknowledged), string(ops.IncidentMitigated))
+		case ops.IncidentOpen, ops.IncidentAcknowledged, ops.IncidentMitigated, ops.IncidentClosed:
+			f.States = append(f.States, state)
+		default:
+			return List[ops.Incident]{}, invalid("state", "an incident is active, open, acknowledged, mitigated or closed; not %q", short(state))
+		}
+	}
+	items, next, err := s.store.Incidents(ctx, f)
+	return listOf(items, cursorOf("", next)), err
+}
+
+// An IncidentDetail is an incident with all that a person needs to judge it.
+type IncidentDetail struct {
+	ops.Incident
+	Findings    []ops.Finding           `json:"findings" doc:"Its members."`
+	Resources   map[string]ops.Resource `json:"resources" doc:"The resources of its members, by ID."`
+	Transitions []ops.Transition        `json:"transitions" doc:"What happened to it and to its members, the newest first."`
+	Deliveries  []ops.Delivery          `json:"deliveries" doc:"What people were told, the newest first."`
+	Explain     any                     `json:"explain" doc:"What it is, since when, why, likely causes, what to check, who was told."`
+}
+
+func (d IncidentDetail) version() int64 { return d.Incident.Version }
+
+func (s *Server) incident(ctx context.Context, q idInput) (IncidentDetail, error) {
+	i, err := s.store.Incident(ctx, q.ID)
+	if err != nil {
+		return IncidentDetail{}, err
+	}
+	d := IncidentDetail{Incident: i, Resources: map[string]ops.Resource{}}
+	if d.Findings, _, err = s.store.Findings(ctx, store.FindingFilter{Incident: i.ID, Limit: 1000}); err != nil {
+		return d, err
+	}
+	if err := s.addResources(ctx, &d); err != nil {
+		return d, err
+	}
+	if d.Transitions, err = s.transitionsOf(ctx, d); err != nil {
+		return d, err
+	}
+	if d.Deliveries, _, err = s.store.Deliveries(ctx, store.DeliveryFilter{Incident: i.ID, Limit: detailLimit}); err != nil {
+		return d, err
+	}
+	d.Explain, err = s.deps.Desk.Story(ctx, i.ID)
+	return d, err
+}
+
+func (s *Server) addResources(ctx context.Context, d *IncidentDetail) error {
+	p, err := s.estate.look(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range d.Findings {
+		if r := p.byID[f.ResourceID]; r != nil {
+			d.Resources[r.ID] = *r
+			continue
+		}
+		r, err := s.resourceOf(ctx, f.ResourceID)
+		if err != nil {
+			return err
+		}
+		if r != nil {
+			d.Resources[r.ID] = *r
+		}
+	}
+	return nil
+}
+
+// transitionsOf answers the time-line of an incident: its own transitions and
+// those of its first members.
+func (s *Server) transitionsOf(ctx context.Context, d IncidentDetail) ([]ops.Transition, error) {
+	const members = 20
+	all, err := s.store.Transitions(ctx, store.TransitionFilter{Object: "incident", ObjectID: d.ID, Newest: true, Limit: detailLimit})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range d.Findings[:min(members, len(d.Findings))] {
+		more, err := s.store.Transitions(ctx, store.TransitionFilter{Object: "finding", ObjectID: f.ID, Newest: true, Limit: 50})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return newestFirst(all), nil
+}
+
+func (s *Server) ackIncident(ctx context.Context, q reasonInput) (ops.Incident, error) {
+	if err := checkReason(q.Body.Reason); err != nil {
+		return ops.Incident{}, err
+	}
+	i, err := s.store.Incident(ctx, q.ID)
+	if err != nil {
+		return i, err
+	}
+	if err := checkMatch(q.IfMatch, "the incident", i.Version); err != nil {
+		return i, err
+	}
+	return s.deps.Desk.AckIncident(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason)
+}

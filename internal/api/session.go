@@ -1,0 +1,227 @@
+package api
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"reeve/internal/ops"
+	"reeve/internal/store"
+)
+
+const (
+	cookieName      = "reeve_session"
+	sessionLifetime = 14 * 24 * time.Hour
+	tokenPrefix     = "reeve_"
+	touchEvery      = time.Minute
+)
+
+// The values of a session.
+const (
+	sessionAccount = "account"
+	sessionCSRF    = "csrf"
+	sessionPrint   = "print"
+)
+
+// signIn knows who asks: sessions, tokens, passwords, links.
+type signIn struct {
+	s       *Server
+	plain   *scs.SessionManager
+	secure  *scs.SessionManager // the same sessions, with cookies for TLS only
+	hashers hashers
+	byAddr  *limiter
+	byName  *limiter
+	beats   *limiter
+	oidc    *oidcClient
+
+	mu      sync.Mutex
+	touched map[string]time.Time // token ID to when its use was last noted
+}
+
+func newSignIn(s *Server) (*signIn, error) {
+	manager := &scs.SessionManager{
+		Lifetime:         sessionLifetime,
+		Store:            sessionStore{s.store},
+		Codec:            sessionCodec{},
+		HashTokenInStore: true,
+		Cookie:           scs.SessionCookie{Name: cookieName, HttpOnly: true, Path: "/", SameSite: http.SameSiteLaxMode, Persist: true},
+		ErrorFunc:        func(w http.ResponseWriter, r *http.Request, err error) { s.fail(w, r, err) },
+	}
+	secure := *manager
+	secure.Cookie.Secure = true
+	in := &signIn{s: s, plain: manager, secure: &secure, hashers: make(hashers, hashersAtOnce),
+		byAddr: newLimiter(10, 6*time.Second), byName: newLimiter(10, 10*time.Second), beats: newLimiter(30, time.Second),
+		touched: map[string]time.Time{}}
+	var err error
+	in.oidc, err = newOIDC(s.deps.OIDC, s.public)
+	return in, err
+}
+
+// withSession loads the session of a request and stores what changed in it.
+func (in *signIn) withSession(next http.Handler) http.Handler {
+	plain, secure := in.plain.LoadAndSave(next), in.secure.LoadAndSave(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS != nil || in.s.public != nil && in.s.public.Scheme == "https" && r.Host == in.s.public.Host {
+			secure.ServeHTTP(w, r)
+			return
+		}
+		plain.ServeHTTP(w, r)
+	})
+}
+
+// authorize finds out who asks and whether they may.
+func (in *signIn) authorize(r *http.Request, needs Permission) (*http.Request, error) {
+	var c Caller
+	c.Addr, c.Local = addrOf(r)
+	c.Base = in.s.baseURL(r)
+	if needs == Open {
+		return r.WithContext(withCaller(r.Context(), c)), nil
+	}
+	var err error
+	if token := bearer(r); token != "" {
+		err = in.byToken(r.Context(), token, &c)
+	} else {
+		err = in.bySession(r, &c)
+	}
+	if err != nil {
+		return r, err
+	}
+	return r.WithContext(withCaller(r.Context(), c)), c.may(needs)
+}
+
+func (in *signIn) byToken(ctx context.Context, secret string, c *Caller) error {
+	refused := ops.Errorf(ops.Unauthentic, "the API token is not known, has expired, or its account is disabled")
+	t, err := in.s.store.TokenByHash(ctx, digest(secret))
+	if ops.KindOf(err) == ops.NotFound {
+		return refused
+	}
+	if err != nil {
+		return err
+	}
+	now := in.s.now()
+	account, err := in.s.store.Account(ctx, t.AccountID)
+	if err != nil {
+		return err
+	}
+	if account.Disabled || !t.ExpiresAt.IsZero() && now.After(t.ExpiresAt) {
+		return refused
+	}
+	c.Account, c.Token, c.Scopes = account, t.Name, t.Scopes
+	return in.noteUse(ctx, t.ID, now)
+}
+
+// noteUse writes down that a token was used, at most once a minute.
+func (in *signIn) noteUse(ctx context.Context, id string, now time.Time) error {
+	in.mu.Lock()
+	due := now.Sub(in.touched[id]) >= touchEvery
+	if due {
+		if len(in.touched) > maxBuckets {
+			clear(in.touched)
+		}
+		in.touched[id] = now
+	}
+	in.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return in.s.store.TouchToken(ctx, id, now)
+}
+
+func (in *signIn) bySession(r *http.Request, c *Caller) error {
+	ctx := r.Context()
+	id := in.plain.GetString(ctx, sessionAccount)
+	if id == "" {
+		return nil
+	}
+	account, err := in.s.store.Account(ctx, id)
+	if ops.KindOf(err) == ops.NotFound || err == nil && (account.Disabled || in.plain.GetString(ctx, sessionPrint) != fingerprint(account.Password)) {
+		return in.plain.Destroy(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	c.Account = account
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions {
+		return nil
+	}
+	want, got := in.plain.GetString(ctx, sessionCSRF), r.Header.Get("X-CSRF-Token")
+	if subtle.ConstantTimeCompare([]byte(want), []byte(got)) != 1 {
+		return ops.Errorf(ops.Forbidden, "the header X-CSRF-Token is missing or wrong; GET /api/v1/session tells it")
+	}
+	return nil
+}
+
+// begin makes the request's session that of an account, under a new token.
+func (in *signIn) begin(ctx context.Context, account store.Account) error {
+	if err := in.plain.RenewToken(ctx); err != nil {
+		return err
+	}
+	in.plain.Put(ctx, sessionAccount, account.ID)
+	in.plain.Put(ctx, sessionCSRF, newSecret(""))
+	in.plain.Put(ctx, sessionPrint, fingerprint(account.Password))
+	return nil
+}
+
+// sessionStore keeps sessions in the database; the library hashes their
+// tokens first.
+type sessionStore struct{ db *store.Store }
+
+func (k sessionStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
+	data, ok, err := k.db.FindSession(ctx, token, time.Now())
+	return []byte(data), ok, err
+}
+
+func (k sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
+	return k.db.CommitSession(ctx, token, string(data), expiry)
+}
+
+func (k sessionStore) DeleteCtx(ctx context.Context, token string) error {
+	return k.db.DeleteSession(ctx, token)
+}
+
+// Find, Commit and Delete make it the library's plain store too; the library
+// calls the ones with a context where they exist.
+func (k sessionStore) Find(token string) ([]byte, bool, error) {
+	return k.FindCtx(context.Background(), token)
+}
+
+// Commit stores a session.
+func (k sessionStore) Commit(token string, data []byte, expiry time.Time) error {
+	return k.CommitCtx(context.Background(), token, data, expiry)
+}
+
+// Delete ends a session.
+func (k sessionStore) Delete(token string) error { return k.DeleteCtx(context.Background(), token) }
+
+// sessionCodec writes sessions as JSON: the column is a text.
+type sessionCodec struct{}
+
+type sessionText struct {
+	Deadline time.Time         `json:"deadline"`
+	Values   map[string]string `json:"values"`
+}
+
+func (sessionCodec) Encode(deadline time.Time, values map[string]any) ([]byte, error) {
+	t := sessionText{deadline, map[string]string{}}
+	for name, v := range values {
+		t.Values[name], _ = v.(string)
+	}
+	return json.Marshal(t)
+}
+
+func (sessionCodec) Decode(b []byte) (time.Time, map[string]any, error) {
+	var t sessionText
+	if err := json.Unmarshal(b, &t); err != nil {
+		return time.Time{}, nil, err
+	}
+	values := map[string]any{}
+	for name, v := range t.Values {
+		values[name] = v
+	}
+	return t.Deadline, values, nil
+}

@@ -1,0 +1,189 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"reeve/internal/loop"
+	"reeve/internal/ops"
+)
+
+// Status is one screen: what is watched, what is wrong, and how Reeve itself
+// is doing.
+type Status struct {
+	Version    string            `json:"version"`
+	StartedAt  time.Time         `json:"started_at"`
+	Now        time.Time         `json:"now"`
+	Host       string            `json:"host" doc:"The machine that this server runs on."`
+	Hosts      []HostRow         `json:"hosts"`
+	Counts     Counts            `json:"counts"`
+	Loops      []loop.Status     `json:"loops"`
+	Stores     []StoreStatus     `json:"stores"`
+	Collectors []CollectorStatus `json:"collectors"`
+	Channels   []ChannelStatus   `json:"channels"`
+	Coverage   map[string]any    `json:"coverage" doc:"How much is seen: metrics_series, samples_per_s and more."`
+}
+
+// Counts are the numbers of the overview.
+type Counts struct {
+	Resources        int              `json:"resources"`
+	ResourcesByKind  map[string]int64 `json:"resources_by_kind"`
+	FindingsOpen     int64            `json:"findings_open" doc:"Open or acknowledged."`
+	FindingsCritical int64            `json:"findings_critical"`
+	IncidentsOpen    int64            `json:"incidents_open" doc:"Open or acknowledged."`
+	IncidentsByState map[string]int64 `json:"incidents_by_state"`
+}
+
+// A StoreStatus says how a database is doing.
+type StoreStatus struct {
+	Name   string         `json:"name"`
+	State  string         `json:"state" doc:"ok, degraded or failing."`
+	Detail string         `json:"detail,omitempty"`
+	Size   int64          `json:"size_bytes"`
+	Facts  map[string]any `json:"facts,omitempty"`
+}
+
+// A ChannelStatus says how a channel is doing.
+type ChannelStatus struct {
+	Name            string    `json:"name"`
+	Type            string    `json:"type"`
+	State           string    `json:"state" doc:"ok, failing or unproven."`
+	LastDeliveredAt time.Time `json:"last_delivered_at,omitzero"`
+	Queued          int64     `json:"queued"`
+	Dead            int64     `json:"dead"`
+	Err             string    `json:"error,omitempty"`
+	Doc             string    `json:"doc,omitempty"`
+}
+
+// A CollectorStatus says how a collector on a host is doing.
+type CollectorStatus struct {
+	Host       string    `json:"host"`
+	Name       string    `json:"name"`
+	State      string    `json:"state" doc:"ok, failing, gap, stuck or disabled."`
+	Err        string    `json:"error,omitempty"`
+	Gaps       []ops.Gap `json:"gaps"`
+	EveryMS    int64     `json:"every_ms"`
+	LastOK     time.Time `json:"last_ok_at,omitzero"`
+	ResourceID string    `json:"resource_id"`
+	TookMS     float64   `json:"took_ms"`
+}
+
+func (s *Server) status(ctx context.Context, _ noInput) (Status, error) {
+	host, _ := os.Hostname() // Without one the field is empty.
+	st := Status{Version: s.deps.Version, StartedAt: s.deps.Started, Now: s.now().UTC(), Host: host,
+		Loops: s.deps.Loops(), Stores: s.deps.Stores(ctx), Channels: s.deps.Channels(ctx), Coverage: s.deps.Coverage()}
+	var err error
+	if st.Hosts, err = s.estate.hosts(ctx); err != nil {
+		return st, err
+	}
+	if st.Collectors, err = s.collectors(ctx); err != nil {
+		return st, err
+	}
+	if st.Counts, err = s.counts(ctx); err != nil {
+		return st, err
+	}
+	st.Loops, st.Stores, st.Channels = full(st.Loops), full(st.Stores), full(st.Channels)
+	if st.Coverage == nil {
+		st.Coverage = map[string]any{}
+	}
+	return st, nil
+}
+
+func (s *Server) counts(ctx context.Context) (Counts, error) {
+	p, err := s.estate.look(ctx)
+	if err != nil {
+		return Counts{}, err
+	}
+	findings, err := s.store.CountFindings(ctx)
+	if err != nil {
+		return Counts{}, err
+	}
+	incidents, err := s.store.CountIncidents(ctx)
+	if err != nil {
+		return Counts{}, err
+	}
+	c := Counts{Resources: len(p.resources), ResourcesByKind: p.countsByKind(), IncidentsByState: map[string]int64{},
+		FindingsOpen: findings[ops.Warning] + findings[ops.Critical], FindingsCritical: findings[ops.Critical],
+		IncidentsOpen: incidents[ops.IncidentOpen] + incidents[ops.IncidentAcknowledged]}
+	for state, n := range incidents {
+		c.IncidentsByState[string(state)] = n
+	}
+	return c, nil
+}
+
+const collectorPrefix = "collector:"
+
+// collectors answers how the collectors of all hosts are doing, from the
+// resources that stand for them.
+func (s *Server) collectors(ctx context.Context) ([]CollectorStatus, error) {
+	p, err := s.estate.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	latest, err := s.deps.Metrics.Latest(ctx, []string{"collector_duration_seconds"}, time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	all := []CollectorStatus{}
+	for _, r := range p.resources {
+		name, ok := strings.CutPrefix(r.Key.Key, collectorPrefix)
+		if r.Kind != ops.KindComponent || !ok {
+			continue
+		}
+		c := collectorStatus(r, name)
+		for _, series := range latest[r.ID] {
+			if last, ok := series.Last(); ok && finite(last.Value) {
+				c.TookMS = math.Round(last.Value*1e6) / 1e3
+			}
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+func collectorStatus(r ops.Resource, name string) CollectorStatus {
+	a := r.Observed
+	c := CollectorStatus{Host: r.HostName, Name: name, State: a["state"], Err: a["error"], Gaps: gapsOf(a), ResourceID: r.ID}
+	c.EveryMS, _ = strconv.ParseInt(a["every_ms"], 10, 64)
+	c.TookMS, _ = strconv.ParseFloat(a["took_ms"], 64)
+	if at, err := time.Parse(time.RFC3339, a["last_ok_at"]); err == nil {
+		c.LastOK = at
+	} else if c.State == "ok" || c.State == "gap" {
+		c.LastOK = r.ObservedAt
+	}
+	return c
+}
+
+// gapsOf reads the gaps of a collector: a list as JSON, or one text.
+func gapsOf(a ops.Attrs) []ops.Gap {
+	gaps := []ops.Gap{}
+	for _, name := range []string{"gaps", "gap"} {
+		if text := a[name]; text != "" {
+			if json.Unmarshal([]byte(text), &gaps) == nil && gaps != nil {
+				return gaps
+			}
+			return []ops.Gap{{What: text}}
+		}
+	}
+	return gaps
+}
+
+func (s *Server) hosts(ctx context.Context, _ noInput) (List[HostRow], error) {
+	rows, err := s.estate.hosts(ctx)
+	return listOf(rows, ""), err
+}
+
+// full answers an empty list for none.
+func full[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -1,0 +1,163 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"reeve/internal/ops"
+	"reeve/internal/store"
+)
+
+// A streamed event, as a client reads it.
+type streamed struct{ id, event, data string }
+
+// listen opens the stream after an event; "" is from now on.
+func (c *client) listen(ctx context.Context, after string) (*bufio.Reader, func()) {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, "GET", c.base+"/api/v1/stream", nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if after != "" {
+		req.Header.Set("Last-Event-ID", after)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+		c.t.Fatalf("stream: status %d, %s", res.StatusCode, res.Header.Get("Content-Type"))
+	}
+	return bufio.NewReader(res.Body), func() { res.Body.Close() }
+}
+
+// next reads one event; ok is false when the stream ended.
+func next(r *bufio.Reader) (e streamed, ok bool) {
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return e, false
+		}
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch {
+		case line == "\n" && e.event != "":
+			return e, true
+		case name == "id":
+			e.id = value
+		case name == "event":
+			e.event = value
+		case name == "data":
+			e.data = value
+		}
+	}
+}
+
+func (w *world) record(n int, who string) {
+	for i := range n {
+		w.tx(func(tx *store.Tx) error {
+			tx.Record(ops.Transition{Actor: who, Verb: "note", Object: "test", ObjectID: strconv.Itoa(i)})
+			return nil
+		})
+	}
+}
+
+func TestStreamResumesWithoutAGapUnderWriters(t *testing.T) {
+	w := newWorld(t)
+	c := w.admin()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	first, end := c.listen(ctx, "")
+	hello, ok := next(first)
+	end()
+	if !ok || hello.event != "hello" || hello.id == "" {
+		t.Fatalf("hello: %+v", hello)
+	}
+	const writers, each = 4, 150
+	var wg sync.WaitGroup
+	for n := range writers {
+		wg.Go(func() { w.record(each, fmt.Sprint("writer", n)) })
+	}
+	begin, err := strconv.ParseInt(hello.id, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, seen := hello.id, begin
+	for seen < begin+writers*each {
+		r, end := c.listen(ctx, last)
+		for range 37 { // Then the connection breaks.
+			e, ok := next(r)
+			if !ok {
+				break
+			}
+			if e.event != "transition" {
+				continue
+			}
+			var tr ops.Transition
+			if err := json.Unmarshal([]byte(e.data), &tr); err != nil {
+				t.Fatal(err)
+			}
+			if tr.Seq != seen+1 || e.id != strconv.FormatInt(tr.Seq, 10) {
+				t.Fatalf("event %s carries %d after %d", e.id, tr.Seq, seen)
+			}
+			last, seen = e.id, tr.Seq
+			if seen == begin+writers*each {
+				break
+			}
+		}
+		end()
+	}
+	wg.Wait()
+}
+
+func TestStreamTellsChangesToAllWhoListen(t *testing.T) {
+	w := newWorld(t)
+	c := w.admin()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	const many = 50
+	readers := make([]*bufio.Reader, many)
+	for i := range readers {
+		r, end := c.listen(ctx, "")
+		defer end()
+		if e, ok := next(r); !ok || e.event != "hello" {
+			t.Fatalf("hello: %+v", e)
+		}
+		readers[i] = r
+	}
+	f := w.openFinding("fs_full")
+	for _, r := range readers {
+		for {
+			e, ok := next(r)
+			if !ok {
+				t.Fatal("the stream ended")
+			}
+			if e.event == "transition" && strings.Contains(e.data, f.ID) {
+				break
+			}
+		}
+	}
+	c.want(422, "GET", "/api/v1/stream?after=x", nil, nil)
+}
+
+func TestStreamFromTheFutureBeginsNow(t *testing.T) {
+	w := newWorld(t)
+	c := w.admin()
+	r, end := c.listen(t.Context(), "999999")
+	defer end()
+	e, ok := next(r)
+	head, _, err := w.db.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ok || e.id != strconv.FormatInt(head, 10) {
+		t.Errorf("hello: %+v, head %d", e, head)
+	}
+}
