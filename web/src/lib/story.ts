@@ -1,0 +1,65 @@
+// Transitions and deliveries as a story that people read. Pure.
+import { person, sentence, words } from './format'
+import type { Delivery, Finding, Transition } from './types'
+
+export interface Happening {
+  key: string
+  at: string
+  text: string
+  note?: string
+  by?: string
+  tone: 'critical' | 'warning' | 'ok' | 'accent' | 'plain'
+}
+
+const verbs: Record<string, [string, Happening['tone']]> = {
+  open: ['opened', 'warning'],
+  opened: ['opened', 'warning'],
+  regress: ['is back', 'warning'],
+  reopen: ['opened again', 'warning'],
+  rise: ['got worse', 'critical'],
+  acknowledge: ['acknowledged', 'accent'],
+  suppress: ['suppressed', 'plain'],
+  unsuppress: ['suppression ended', 'plain'],
+  recover: ['recovered', 'ok'],
+  remediate: ['fixed by an action', 'ok'],
+  obsolete: ['gone with its resource', 'plain'],
+  mitigate: ['every member recovered', 'ok'],
+  close: ['closed', 'ok'],
+  expire: ['closed for good', 'plain'],
+  merge: ['merged', 'plain'],
+  join: ['a finding joined', 'warning'],
+  claim: ['said to be solved', 'accent'],
+}
+
+const workers = /^(watch|notify|ingest|correlate|reconcile|system)$/
+
+/** tell puts one transition into words; about names what it moved. */
+export function tell(t: Transition, about = ''): Happening {
+  const [verb, tone] = verbs[t.verb] ?? [words(t.verb), 'plain']
+  const subject = about || sentence(words(t.object))
+  const by = workers.test(t.actor) ? undefined : person(t.actor) + (t.on_behalf ? ` for ${person(t.on_behalf)}` : '')
+  const severe = t.facts?.severity === 'critical' && (tone === 'warning' || tone === 'critical')
+  return { key: 't' + t.seq, at: t.at, text: `${subject}: ${verb}`, note: t.reason, by, tone: severe ? 'critical' : tone }
+}
+
+const delivered: Record<string, [string, Happening['tone']]> = {
+  delivered: ['told', 'accent'],
+  queued: ['waiting to tell', 'plain'],
+  sending: ['telling', 'plain'],
+  dead: ['could not tell', 'critical'],
+  dropped: ['no longer told', 'plain'],
+}
+
+export function tellDelivery(d: Delivery): Happening {
+  const [verb, tone] = delivered[d.state] ?? [d.state, 'plain']
+  const what = d.message?.event ? ` (${words(d.message.event)})` : ''
+  return { key: 'd' + d.id, at: d.delivered_at || d.created_at, text: `${sentence(verb)} ${d.channel}${what}`, note: d.error, tone }
+}
+
+/** story is the whole time-line, oldest first; deliveries' own transitions are told once. */
+export function story(transitions: Transition[] = [], deliveries: Delivery[] = [], findings: Finding[] = []): Happening[] {
+  const names = new Map(findings.map((f) => [f.id, sentence(words(f.condition))]))
+  const told = new Set(deliveries.map((d) => d.id))
+  const all = transitions.filter((t) => !(t.object === 'delivery' && told.has(t.object_id))).map((t) => tell(t, names.get(t.object_id)))
+  return [...all, ...deliveries.map(tellDelivery)].sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
+}

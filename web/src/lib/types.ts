@@ -1,0 +1,305 @@
+// The shapes of the API, as the json tags of internal/ops have them.
+
+export type Severity = 'warning' | 'critical'
+export type FindingState = 'open' | 'acknowledged' | 'resolved' | 'closed'
+export type IncidentState = 'open' | 'acknowledged' | 'mitigated' | 'closed'
+export type Strings = Record<string, string>
+
+export interface Resource {
+  id: string
+  kind: string
+  name: string
+  host_id: string
+  host: string
+  parent_id?: string
+  key: { host: string; source: string; key: string }
+  labels?: Strings
+  desired?: Strings
+  observed?: Strings
+  presence: 'present' | 'absent' | 'removed'
+  reachability: string
+  first_seen_at: string
+  observed_at: string
+  generation: number
+  version: number
+}
+
+export interface Point {
+  at: string
+  value: number
+}
+
+export interface Series {
+  metric: string
+  labels?: Strings
+  points: Point[]
+  min?: (Point | number | null)[]
+  max?: (Point | number | null)[]
+  rolled?: boolean
+}
+
+export interface Suppression {
+  kind: string
+  reason: string
+  actor: string
+  until?: string
+  severity: Severity
+}
+
+export interface Finding {
+  id: string
+  resource_id: string
+  condition: string
+  state: FindingState
+  severity: Severity
+  peak_severity: Severity
+  origin: string
+  summary: string
+  facts?: Strings
+  first_seen_at: string
+  last_seen_at: string
+  opened_at: string
+  resolved_at?: string
+  resolved_by?: string
+  closed_at?: string
+  count: number
+  episode: number
+  flapping: boolean
+  suppression?: Suppression
+  acked_by?: string
+  acked_at?: string
+  claim?: string
+  incident_id?: string
+  previous_id?: string
+  version: number
+}
+
+export interface Evidence {
+  id: string
+  finding_id: string
+  what: string
+  query?: string
+  from: string
+  to: string
+  series?: Series[]
+  quotes?: string[]
+  taken_at: string
+  hash: string
+}
+
+export interface Transition {
+  seq: number
+  at: string
+  actor: string
+  on_behalf?: string
+  verb: string
+  object: string
+  object_id: string
+  from?: string
+  to?: string
+  reason?: string
+  facts?: Strings
+  prev_hash?: string
+  hash?: string
+}
+
+export interface Delivery {
+  id: string
+  channel: string
+  dedupe_key: string
+  state: 'queued' | 'sending' | 'delivered' | 'dead' | 'dropped'
+  message: { id: string; event: string; severity: Severity; title: string; text: string; incident_id?: string; at: string }
+  incident_id?: string
+  attempts: number
+  next_at: string
+  created_at: string
+  delivered_at?: string
+  error?: string
+}
+
+export interface Incident {
+  id: string
+  title: string
+  state: IncidentState
+  severity: Severity
+  peak_severity: Severity
+  root_finding_id: string
+  members?: { finding_id: string; reason: string; joined_at: string }[]
+  member_count: number
+  active_count: number
+  owner?: string
+  acked_by?: string
+  acked_at?: string
+  opened_at: string
+  mitigated_at?: string
+  closed_at?: string
+  merged_into?: string
+  version: number
+}
+
+export interface Explain {
+  what: string
+  since: string
+  why?: string[]
+  causes?: string[]
+  checks?: string[]
+  told?: string[]
+}
+
+export interface IncidentDetail extends Incident {
+  findings?: Finding[]
+  resources?: Record<string, Resource>
+  transitions?: Transition[]
+  deliveries?: Delivery[]
+  explain?: Explain
+}
+
+export interface FindingDetail extends Finding {
+  resource?: Resource
+  evidence?: Evidence[]
+  transitions?: Transition[]
+  history?: Finding[]
+  deliveries?: Delivery[]
+}
+
+export interface ResourceDetail extends Resource {
+  children?: Resource[]
+  metrics?: string[]
+  findings?: Finding[]
+}
+
+export interface HostRow {
+  id: string
+  name: string
+  resource_id: string
+  observed_at: string
+  reachability: string
+  cpu_busy_ratio?: number | null
+  memory_used_ratio?: number | null
+  fs_worst_used_ratio?: number | null
+  findings: number
+}
+
+export interface LoopStatus {
+  name: string
+  doc: string
+  every_ms: number
+  passes: number
+  failures: number
+  running: boolean
+  started_at: string
+  ended_at: string
+  last_ok_at: string
+  last_pass_ms: number
+  error?: string
+  failing_since?: string
+}
+
+export interface StoreStatus {
+  name: string
+  state: string
+  detail?: string
+  size_bytes?: number
+  facts?: Record<string, string | number>
+}
+
+export interface Gap {
+  what: string
+  why: string
+  remedy?: string
+}
+
+export interface CollectorStatus {
+  host: string
+  name: string
+  state: string
+  error?: string
+  gaps?: Gap[]
+  every_ms: number
+  last_ok_at?: string
+  resource_id?: string
+  took_ms?: number
+}
+
+export interface ChannelStatus {
+  name: string
+  type: string
+  state: string
+  last_delivered_at?: string
+  queued: number
+  dead: number
+  error?: string
+  doc?: string
+}
+
+export interface Status {
+  version: string
+  started_at: string
+  now: string
+  host: string
+  hosts?: HostRow[]
+  counts: {
+    resources: number
+    resources_by_kind?: Record<string, number>
+    findings_open: number
+    findings_critical: number
+    incidents_open: number
+    incidents_by_state?: Record<string, number>
+  }
+  loops?: LoopStatus[]
+  stores?: StoreStatus[]
+  collectors?: CollectorStatus[]
+  channels?: ChannelStatus[]
+  coverage?: Record<string, number | string>
+}
+
+export interface Check {
+  name: string
+  type: string
+  target: string
+  every_ms?: number
+  timeout_ms?: number
+  grace_ms?: number
+  heartbeat_url?: string
+  resource_id?: string
+  up?: boolean | null
+  error?: string
+  from_config?: boolean
+  [option: string]: unknown
+}
+
+export interface Detector {
+  name: string
+  title: string
+  doc: string
+  kinds?: string[]
+  metrics?: string[]
+  hold_ms?: number
+  clear_ms?: number
+  window_ms?: number
+  thresholds?: { name: string; default: number; value?: number; unit: string; doc: string }[]
+}
+
+export interface User {
+  id: string
+  name: string
+  role: 'viewer' | 'operator' | 'admin'
+  created_at?: string
+  last_seen_at?: string
+}
+
+export interface Token {
+  id: string
+  name: string
+  scopes?: string[]
+  created_at?: string
+  last_used_at?: string
+  expires_at?: string
+  secret?: string
+  token?: string
+}
+
+export interface List<T> {
+  items: T[]
+  next?: string
+}
