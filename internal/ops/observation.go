@@ -39,6 +39,7 @@ const (
 	EventOOMKill       EventType = "oom_kill"
 	EventIOError       EventType = "io_error"
 	EventHungTask      EventType = "hung_task"
+	EventHardwareError EventType = "hardware_error" // a machine check or a memory controller's report
 	EventContainerExit EventType = "container_exit"
 	EventContainerOOM  EventType = "container_oom"
 	EventUnitFailed    EventType = "unit_failed"
