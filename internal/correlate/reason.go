@@ -18,7 +18,7 @@ func (w why) of(m, other Member, topo Topology) string {
 	case runsOnCause:
 		return when + " on " + named(theirs) + ", " + standing(mine, theirs)
 	case causeOfWork:
-		return when + " on " + named(theirs) + ", " + strings.Replace(standing(theirs, mine), "it ", "that ", 1)
+		return when + " on " + named(theirs) + ", which may fail from this"
 	case liesOnDevice:
 		return when + " on " + named(theirs) + ", which is below it"
 	case deviceBelow:
