@@ -169,8 +169,8 @@ func (d *disk) attrs(name string, size uint64) ops.Attrs {
 		attrs["rotational"] = truth(w == "1")
 	}
 	// The link of a device in /sys names every bus on the way to it.
-	link, err := os.Readlink(d.env.SysPath("block", name))
-	if t := transportOf(name, link); err == nil && t != "" {
+	link, _ := os.Readlink(d.env.SysPath("block", name))
+	if t := transportOf(name, link); t != "" {
 		attrs["transport"] = t
 	}
 	return attrs
