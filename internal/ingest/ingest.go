@@ -27,9 +27,9 @@ type Ingest struct {
 	log     *slog.Logger
 	store   *store.Store
 	metrics *tsdb.DB
-	// Accepted is called after each accepted report; a hint for whoever
-	// watches. It must not block.
-	accepted func()
+	// changed is called after a report that changed state or held events; a
+	// hint for whoever watches. It must not block.
+	changed func()
 
 	mu    sync.Mutex
 	known map[ops.ResourceKey]*entry
@@ -46,8 +46,8 @@ type Stats struct {
 }
 
 // New makes an Ingest that knows every resource of the store.
-func New(ctx context.Context, log *slog.Logger, st *store.Store, metrics *tsdb.DB, accepted func()) (*Ingest, error) {
-	in := &Ingest{log: log, store: st, metrics: metrics, accepted: accepted}
+func New(ctx context.Context, log *slog.Logger, st *store.Store, metrics *tsdb.DB, changed func()) (*Ingest, error) {
+	in := &Ingest{log: log, store: st, metrics: metrics, changed: changed}
 	return in, in.load(ctx)
 }
 
@@ -102,7 +102,9 @@ func (in *Ingest) Accept(ctx context.Context, r ops.Report) error {
 	in.stats.Dropped += bad
 	in.stats.Events += int64(len(plan.events))
 	in.stats.LastSeen = r.At
-	in.accepted()
+	if len(plan.saves) > 0 || len(plan.events) > 0 {
+		in.changed()
+	}
 	return nil
 }
 

@@ -33,7 +33,7 @@ func (w *Watch) group(ctx context.Context, tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	groups := correlate.GroupAll(w.members(findings), topo)
+	groups := correlate.Groups(w.members(findings), topo)
 	for _, x := range together(groups, g.findings) {
 		if err := g.settle(ctx, w, x, topo); err != nil {
 			return err
@@ -52,9 +52,9 @@ type grouping struct {
 func (w *Watch) members(findings []ops.Finding) []correlate.Member {
 	all := make([]correlate.Member, 0, len(findings))
 	for _, f := range findings {
-		m := correlate.Member{FindingID: f.ID, ResourceID: f.ResourceID, Condition: f.Condition, Title: f.Condition, OpenedAt: f.OpenedAt}
+		m := correlate.Member{FindingID: f.ID, ResourceID: f.ResourceID, Condition: f.Condition, OpenedAt: f.OpenedAt}
 		if d, ok := w.Definition(f.Condition); ok {
-			m.Role, m.Title = int(d.Role), d.Title
+			m.Role = int(d.Role)
 		}
 		all = append(all, m)
 	}
@@ -64,7 +64,7 @@ func (w *Watch) members(findings []ops.Finding) []correlate.Member {
 // topology answers the resources of findings with their parents, also those
 // that are gone.
 func (w *Watch) topology(ctx context.Context, tx *store.Tx, findings []ops.Finding) (correlate.Topology, error) {
-	topo := correlate.Topology{Resources: w.scene.byID}
+	topo := correlate.Topology(w.scene.byID)
 	var gone map[string]ops.Resource
 	for _, f := range findings {
 		if _, ok := w.scene.byID[f.ResourceID]; ok {
@@ -82,7 +82,7 @@ func (w *Watch) topology(ctx context.Context, tx *store.Tx, findings []ops.Findi
 			for id, x := range w.scene.byID {
 				gone[id] = x
 			}
-			topo.Resources = gone
+			topo = gone
 		}
 		gone[r.ID] = r
 	}
@@ -144,8 +144,8 @@ func (g *grouping) settle(ctx context.Context, w *Watch, x correlate.Group, topo
 	return g.move(ctx, w, home, root, x, topo)
 }
 
-// root answers the member that is most likely the cause, among the active
-// ones if there are any.
+// root answers the member that is most likely the cause, also when it is
+// resolved while others linger.
 func (g *grouping) root(w *Watch, x correlate.Group) ops.Finding {
 	all := make([]ops.Finding, 0, len(x.Members))
 	for _, m := range x.Members {
@@ -191,7 +191,7 @@ func (w *Watch) title(root ops.Finding, topo correlate.Topology) string {
 	if d, ok := w.Definition(root.Condition); ok {
 		what = d.Title
 	}
-	r, ok := topo.Resources[root.ResourceID]
+	r, ok := topo[root.ResourceID]
 	switch {
 	case !ok:
 		return what

@@ -1,0 +1,229 @@
+// Package app joins the parts into the processes that people start. It alone
+// knows everyone.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"reeve/internal/api"
+	"reeve/internal/collectors"
+	"reeve/internal/config"
+	"reeve/internal/detectors"
+	"reeve/internal/gather"
+	"reeve/internal/ingest"
+	"reeve/internal/loop"
+	"reeve/internal/notify"
+	"reeve/internal/ops"
+	"reeve/internal/store"
+	"reeve/internal/tsdb"
+	"reeve/internal/watch"
+)
+
+// Options are what a process is started with.
+type Options struct {
+	Config     config.Config
+	ConfigFile string // "" for none
+	Log        *slog.Logger
+	Version    string
+	Page       http.Handler
+}
+
+// A Server is the server, with the agent for this machine inside unless it is
+// switched off.
+type Server struct {
+	log      *slog.Logger
+	config   config.Config
+	started  time.Time
+	version  string
+	store    *store.Store
+	metrics  *tsdb.DB
+	ingest   *ingest.Ingest
+	watch    *watch.Watch
+	worker   *gather.Worker // nil without the agent
+	notifier *notify.Notifier
+	host     ops.HostIdentity
+	api      *api.Server
+	loops    *loop.Group
+	woken    woken
+	checks   checkList
+	listener net.Listener
+	secure   net.Listener
+	servers  []*http.Server
+	failed   chan error
+	cleanups []cleanup
+}
+
+type cleanup struct {
+	name string
+	run  func(context.Context) error
+}
+
+// woken are the loops that others wake.
+type woken struct {
+	watch, notify, deliver, checks *loop.Loop
+}
+
+// New opens the stores, builds every part and listens. On an error everything
+// that was opened is closed again.
+func New(ctx context.Context, o Options) (s *Server, err error) {
+	s = &Server{log: o.Log, config: o.Config, started: time.Now().UTC(), version: o.Version, failed: make(chan error, 2)}
+	defer func() {
+		if err != nil {
+			s.close(context.WithoutCancel(ctx))
+			s = nil
+		}
+	}()
+	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
+		return s, ops.Because(ops.Invalid, err, "the data folder %s cannot be made; choose another with --data DIR", o.Config.Data)
+	}
+	unlock, err := lockData(o.Config.Data)
+	if err != nil {
+		return s, err
+	}
+	s.push("data folder lock", func(context.Context) error { return unlock() })
+
+	if s.store, err = store.Open(ctx, o.Log, store.Options{URL: o.Config.Database}); err != nil {
+		return s, err
+	}
+	s.push("database", func(context.Context) error { return s.store.Close() })
+	m := o.Config.Metrics
+	s.metrics, err = tsdb.Open(ctx, o.Log, tsdb.Options{Dir: filepath.Join(o.Config.Data, "metrics"), URL: m.URL, WriteURL: m.WriteURL,
+		Retention: time.Duration(m.Retention), RollupRetention: time.Duration(m.RollupRetention), MaxSize: int64(m.MaxSize)})
+	if err != nil {
+		return s, fmt.Errorf("open the metrics store: %w", err)
+	}
+	s.push("metrics store", func(context.Context) error { return s.metrics.Close() })
+
+	if s.ingest, err = ingest.New(ctx, o.Log, s.store, s.metrics, func() { s.woken.watch.Wake() }); err != nil {
+		return s, err
+	}
+	rules, err := rulesOf(o.Config, detectors.All())
+	if err != nil {
+		return s, err
+	}
+	s.watch = watch.New(o.Log, s.store, s.metrics, detectors.All(), rules)
+	if err := s.declareChecks(ctx); err != nil {
+		return s, err
+	}
+	if err := s.openNotifier(ctx); err != nil {
+		return s, err
+	}
+	if err := s.openAgent(); err != nil {
+		return s, err
+	}
+	if err := s.openAPI(ctx, o); err != nil {
+		return s, err
+	}
+	if err := s.listen(); err != nil {
+		return s, err
+	}
+	return s, s.addLoops()
+}
+
+func (s *Server) push(name string, run func(context.Context) error) {
+	s.cleanups = append(s.cleanups, cleanup{name, run})
+}
+
+// Start starts the loops and answers requests.
+func (s *Server) Start(ctx context.Context) {
+	s.loops.Start(ctx)
+	s.push("loops", s.loops.Stop)
+	s.serve()
+}
+
+// Failed receives when the process cannot go on answering requests.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// URL answers the address of the page on this machine.
+func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+
+// SecureURL answers the address of the page for the network, "" for none.
+func (s *Server) SecureURL() string {
+	if s.secure == nil {
+		return ""
+	}
+	return "https://" + s.secure.Addr().String()
+}
+
+// SignInLink answers a one-time link while nobody can sign in otherwise, ""
+// after.
+func (s *Server) SignInLink(ctx context.Context) (string, error) {
+	needs, err := api.NeedsLink(ctx, s.store)
+	if err != nil || !needs {
+		return "", err
+	}
+	return s.NewSignInLink(ctx)
+}
+
+// NewSignInLink makes a one-time link for an admin on this machine.
+func (s *Server) NewSignInLink(ctx context.Context) (string, error) {
+	token, err := api.NewLink(ctx, s.store, time.Now())
+	return s.URL() + "/signin?token=" + token, err
+}
+
+// Stop stops everything in reverse order under the deadline of ctx and says
+// by name what was busy.
+func (s *Server) Stop(ctx context.Context) error { return s.close(ctx) }
+
+func (s *Server) close(ctx context.Context) error {
+	var failed []error
+	for _, c := range slices.Backward(s.cleanups) {
+		if err := c.run(ctx); err != nil {
+			failed = append(failed, fmt.Errorf("stop %s: %w", c.name, err))
+		}
+	}
+	s.cleanups = nil
+	return errors.Join(failed...)
+}
+
+func (s *Server) openAgent() error {
+	a := s.config.Agent
+	if !a.Enabled {
+		return nil
+	}
+	roots := gather.Roots{Proc: a.Proc, Sys: a.Sys, Root: a.Root, DockerSockets: a.Docker, PodmanSockets: a.Podman,
+		StateDir: filepath.Join(s.config.Data, "collectors"), Checks: s.checks.get}
+	if err := os.MkdirAll(roots.StateDir, 0o700); err != nil {
+		return fmt.Errorf("make the collectors' folder: %w", err)
+	}
+	env := gather.LiveEnv(s.log, roots)
+	if a.Root != "/" {
+		env = gather.RecordedEnv(s.log, roots)
+	}
+	host, err := gather.Identity(s.config.Data, env)
+	if err != nil {
+		return err
+	}
+	if a.Name != "" {
+		host.Name = a.Name
+	}
+	host.Labels = a.Labels
+	s.host = host
+	settings, err := settingsOf(s.config, collectors.All())
+	if err != nil {
+		return err
+	}
+	s.worker, err = gather.New(s.log, gather.Options{Host: host, Env: env, Definitions: collectors.All(), Settings: settings, Hand: s.ingest.Accept})
+	if err == nil {
+		s.push("agent", s.worker.Close)
+	}
+	return err
+}
+
+// registry answers the metrics about the process itself.
+func (s *Server) registry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(selfMetrics{s})
+	return r
+}

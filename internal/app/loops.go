@@ -1,0 +1,74 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"reeve/internal/loop"
+	"reeve/internal/store"
+	"reeve/internal/watch"
+)
+
+const (
+	selfEvery     = 10 * time.Second
+	eventsKept    = 30 * 24 * time.Hour
+	checkpointing = 30 * time.Second
+)
+
+// addLoops lists every background pass of the process.
+func (s *Server) addLoops() error {
+	g := loop.NewGroup(s.log)
+	s.loops = g
+	s.woken.watch = g.Add(&loop.Loop{Name: "watch", Doc: "Judges every resource, opens and resolves findings, groups incidents.",
+		Every: watch.Every, Timeout: time.Minute, Pass: s.watchPass})
+	s.woken.checks = g.Add(&loop.Loop{Name: "checks", Doc: "Reads the declared checks and heartbeats for the agent.", Every: 5 * time.Second, Pass: s.readChecks})
+	s.woken.notify = g.Add(&loop.Loop{Name: "route", Doc: "Decides who is told of what, and writes the deliveries.", Every: 10 * time.Second, Pass: s.routePass})
+	s.woken.deliver = g.Add(&loop.Loop{Name: "deliver", Doc: "Sends what is due to the channels.", Every: 10 * time.Second, Timeout: 2 * time.Minute, Pass: s.notifier.Deliver})
+	g.Add(&loop.Loop{Name: "self", Doc: "Reports the parts of Reeve as resources.", Every: selfEvery, Pass: s.reportSelf})
+	g.Add(&loop.Loop{Name: "metrics_space", Doc: "Watches the room on the disk of the metrics store.", Every: 10 * time.Second, Pass: s.metrics.Check})
+	g.Add(&loop.Loop{Name: "metrics_rollup", Doc: "Writes five-minute roll-ups.", Every: time.Minute, Timeout: 10 * time.Minute, Pass: s.metrics.Rollup})
+	if s.config.Metrics.URL != "" {
+		g.Add(&loop.Loop{Name: "metrics_ship", Doc: "Sends samples to the external metrics store.", Every: 5 * time.Second, Timeout: time.Minute, Pass: s.metrics.Ship})
+	}
+	g.Add(&loop.Loop{Name: "checkpoint", Doc: "Moves the database's log into the database.", Every: checkpointing, Pass: s.store.Checkpoint})
+	g.Add(&loop.Loop{Name: "prune", Doc: "Deletes events older than a month.", Every: time.Hour, Pass: s.prune})
+	for _, l := range s.api.Loops() {
+		g.Add(l)
+	}
+	if s.worker != nil {
+		for _, l := range s.worker.Loops() {
+			g.Add(l)
+		}
+	}
+	return nil
+}
+
+// watchPass judges, then sees to it that the next hold or clear time that
+// ends is not waited for longer than it must be.
+func (s *Server) watchPass(ctx context.Context) error {
+	if err := s.watch.Pass(ctx); err != nil {
+		return err
+	}
+	s.woken.notify.Wake()
+	next := s.watch.NextAt()
+	if wait := time.Until(next); !next.IsZero() && wait < watch.Every {
+		time.AfterFunc(max(wait, 50*time.Millisecond), s.woken.watch.Wake)
+	}
+	return nil
+}
+
+// routePass decides who is told, and wakes the sender.
+func (s *Server) routePass(ctx context.Context) error {
+	if err := s.notifier.Route(ctx); err != nil {
+		return err
+	}
+	s.woken.deliver.Wake()
+	return nil
+}
+
+func (s *Server) prune(ctx context.Context) error {
+	return s.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		_, err := tx.PruneEvents(ctx, tx.Now().Add(-eventsKept))
+		return err
+	})
+}

@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"reeve/internal/api"
+	"reeve/internal/loop"
+	"reeve/internal/ops"
+)
+
+// reportSelf is the pass that reports the parts of Reeve as resources, so
+// that a failing loop, store or channel is a finding like any other.
+func (s *Server) reportSelf(ctx context.Context) error {
+	now := time.Now().UTC()
+	host := s.host
+	if host.Key == "" { // no agent: the server is a host of its own, unwatched
+		host = ops.HostIdentity{Key: "server", Name: "reeve"}
+	}
+	obs := ops.Observation{Collector: "self", Started: now, EveryMS: selfEvery.Milliseconds()}
+	for _, l := range s.loops.Statuses() {
+		obs.Sightings = append(obs.Sightings, component(host, "loop", l.Name, loopState(l), l.Err, int64(l.Failures)))
+	}
+	for _, x := range s.storeStatuses(ctx) {
+		obs.Sightings = append(obs.Sightings, component(host, "store", x.Name, x.State, x.Detail, 0))
+	}
+	for _, c := range s.channelStatuses(ctx) {
+		obs.Sightings = append(obs.Sightings, component(host, "channel", c.Name, c.State, c.Err, c.Dead))
+	}
+	return s.ingest.Accept(ctx, ops.Report{Host: host, At: now, Observations: []ops.Observation{obs}})
+}
+
+func component(host ops.HostIdentity, what, name, state, detail string, failures int64) ops.Sighting {
+	attrs := ops.Attrs{"state": state, "failures": strconv.FormatInt(failures, 10), "every_ms": strconv.FormatInt(selfEvery.Milliseconds(), 10)}
+	if detail != "" {
+		attrs["error"] = detail
+	}
+	return ops.Sighting{Key: ops.ResourceKey{Host: host.Key, Source: "reeve", Key: what + ":" + name}, Kind: ops.KindComponent, Name: what + " " + name, Observed: attrs}
+}
+
+func loopState(l loop.Status) string {
+	if l.Failures >= loop.FailuresToReport {
+		return "failing"
+	}
+	return "ok"
+}
+
+// storeStatuses asks the stores how they are.
+func (s *Server) storeStatuses(ctx context.Context) []api.StoreStatus {
+	db := api.StoreStatus{Name: "database", State: "ok", Facts: map[string]any{"engine": s.store.Dialect()}}
+	size, err := s.store.Size(ctx)
+	db.Size = size
+	if err != nil {
+		db.State, db.Detail = "failing", "the database does not answer"
+		s.log.Error("database does not answer", "err", err)
+	}
+	m := s.metrics.Stats()
+	ts := api.StoreStatus{Name: "metrics", State: "ok", Size: m.Bytes, Detail: m.Reason, Facts: map[string]any{
+		"external": m.External, "series": m.Series, "appended": m.Appended, "rejected": m.Rejected, "dropped": m.Dropped,
+		"queued": m.Queued, "wal_bytes": m.WALBytes, "free_bytes": m.FreeBytes}}
+	if !m.Oldest.IsZero() {
+		ts.Facts["oldest"] = m.Oldest.Format(time.RFC3339)
+	}
+	if m.Degraded {
+		ts.State = "degraded"
+	}
+	return []api.StoreStatus{db, ts}
+}
+
+// coverage says how much of what should be watched is.
+func (s *Server) coverage() map[string]any {
+	m, in, w := s.metrics.Stats(), s.ingest.Stats(), s.watch.Status()
+	up := max(time.Since(s.started).Seconds(), 1)
+	return map[string]any{
+		"metrics_series": m.Series, "samples_per_s": fmt.Sprintf("%.1f", float64(in.Samples)/up), "samples": in.Samples,
+		"samples_dropped": in.Dropped, "reports": in.Reports, "last_pass_at": w.At, "last_pass_ms": w.TookMS,
+		"resources_judged": w.Resources, "verdicts": w.Judged, "verdicts_unknown": w.Unknown, "holding": w.Holding,
+	}
+}
