@@ -3,8 +3,10 @@ package tsdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	promtsdb "github.com/prometheus/prometheus/tsdb"
 
@@ -64,7 +66,7 @@ func (e *embedded) append(ctx context.Context, batch []Sample) (rejected int, er
 		for i := range batch {
 			s := batch[i].Ref.s
 			was := storage.SeriesRef(s.ref.Load())
-			ref, err := app.Append(was, s.labels, batch[i].At.UnixMilli(), batch[i].Value)
+			ref, err := e.appendOne(app, sample{was, s.labels, batch[i].At.UnixMilli(), batch[i].Value})
 			switch {
 			case unwelcome(err):
 				rejected++
@@ -97,6 +99,45 @@ func (e *embedded) write(ctx context.Context, fill func(storage.Appender) error)
 	return nil
 }
 
+// sample is what is appended at once.
+type sample struct {
+	ref    storage.SeriesRef
+	labels labels.Labels
+	at     int64
+	value  float64
+}
+
+var errTooManySeries = errors.New("there are too many series to begin another")
+
+// appendOne appends a sample unless it begins a series too many.
+func (e *embedded) appendOne(app storage.Appender, s sample) (storage.SeriesRef, error) {
+	if s.ref == 0 {
+		if err := e.mayBegin(app, s.labels); err != nil {
+			return 0, err
+		}
+	}
+	return app.Append(s.ref, s.labels, s.at, s.value)
+}
+
+// mayBegin answers an error when a series would be one too many.
+func (e *embedded) mayBegin(app storage.Appender, ls labels.Labels) error {
+	if int(e.raw.Head().NumSeries()) < e.db.opts.MaxSeries || isKnown(app, ls) {
+		return nil
+	}
+	e.db.setProblem("series", fmt.Sprintf("there are %d series, as many as are allowed; new ones are refused", e.db.opts.MaxSeries))
+	return errTooManySeries
+}
+
+// isKnown says whether a series has samples already.
+func isKnown(app storage.Appender, ls labels.Labels) bool {
+	known, ok := app.(storage.GetRef)
+	if !ok {
+		return false
+	}
+	ref, _ := known.GetRef(ls, ls.Hash())
+	return ref != 0
+}
+
 // unwelcome tells the errors that are the sample's own fault from those of
 // the database.
 func unwelcome(err error) bool {
@@ -104,7 +145,8 @@ func unwelcome(err error) bool {
 		errors.Is(err, storage.ErrOutOfBounds) ||
 		errors.Is(err, storage.ErrTooOldSample) ||
 		errors.Is(err, storage.ErrDuplicateSampleForTimestamp) ||
-		errors.Is(err, promtsdb.ErrInvalidSample))
+		errors.Is(err, promtsdb.ErrInvalidSample) ||
+		errors.Is(err, errTooManySeries))
 }
 
 // failed remembers why a write failed and answers the error for the caller.

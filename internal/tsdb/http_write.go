@@ -51,7 +51,7 @@ func (w writer) Store(r *http.Request, kind remoteapi.WriteMessageType) (*remote
 		answer.SetStatusCode(http.StatusBadRequest)
 		return answer, fmt.Errorf("decode the request: %w", err)
 	}
-	in := intake{meta: &w.db.meta, latest: time.Now().Add(w.db.opts.ahead).UnixMilli(), builder: labels.NewScratchBuilder(16)}
+	in := intake{e: w.e, meta: &w.db.meta, latest: time.Now().Add(w.db.opts.ahead).UnixMilli(), builder: labels.NewScratchBuilder(16)}
 	err = w.e.write(r.Context(), func(app storage.Appender) error {
 		in.app = app
 		fill(&in)
@@ -77,6 +77,7 @@ func (w writer) Store(r *http.Request, kind remoteapi.WriteMessageType) (*remote
 
 // intake appends the samples of one request.
 type intake struct {
+	e       *embedded
 	app     storage.Appender
 	meta    *metadata
 	latest  int64
@@ -130,7 +131,7 @@ func (in *intake) sample(ref storage.SeriesRef, ls labels.Labels, at int64, v fl
 		in.refuse(1, fmt.Errorf("a sample of %.200s lies in the future", ls.String()))
 		return ref
 	}
-	next, err := in.app.Append(ref, ls, at, v)
+	next, err := in.e.appendOne(in.app, sample{ref, ls, at, v})
 	switch {
 	case unwelcome(err):
 		in.refuse(1, fmt.Errorf("a sample of %.200s: %w", ls.String(), err))
@@ -168,7 +169,9 @@ func (in *intake) histogram(ls labels.Labels, at int64, h protoHistogram) {
 		in.refuse(1, fmt.Errorf("a histogram of %.200s is invalid or lies in the future: %w", ls.String(), err))
 		return
 	}
-	_, err = in.app.AppendHistogram(0, ls, at, whole, float)
+	if err = in.e.mayBegin(in.app, ls); err == nil {
+		_, err = in.app.AppendHistogram(0, ls, at, whole, float)
+	}
 	switch {
 	case unwelcome(err):
 		in.refuse(1, fmt.Errorf("a histogram of %.200s: %w", ls.String(), err))

@@ -98,6 +98,9 @@ func (e *embedded) judge(now time.Time) {
 	if e.usable() != nil {
 		return
 	}
+	if int(e.raw.Head().NumSeries()) < e.db.opts.MaxSeries {
+		e.db.setProblem("series", "")
+	}
 	size, limit := dirSize(e.dir), e.db.opts.MaxSize
 	reason := ""
 	// Retention acts on whole blocks once a minute, so a little more than the

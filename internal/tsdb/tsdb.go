@@ -25,6 +25,7 @@ const (
 	DefaultRollupRetention = 2 * 365 * 24 * time.Hour
 	DefaultMaxSize         = 8 << 30
 	DefaultBallastSize     = 64 << 20
+	DefaultMaxSeries       = 1_000_000
 )
 
 // The labels that every series of the product carries beside its own.
@@ -56,6 +57,9 @@ type Options struct {
 	// no sample is kept. Zero means BallastSize.
 	BallastSize int64
 	Floor       int64
+	// MaxSeries bounds the series that have samples at one time; new ones
+	// beyond it are refused. Zero means DefaultMaxSeries.
+	MaxSeries int
 	// QueueSamples bounds what waits for an external store that does not
 	// answer; what comes beyond it pushes the oldest out, counted as dropped.
 	QueueSamples int
@@ -146,6 +150,9 @@ func (o Options) filled() Options {
 	}
 	if o.Floor <= 0 {
 		o.Floor = o.BallastSize
+	}
+	if o.MaxSeries <= 0 {
+		o.MaxSeries = DefaultMaxSeries
 	}
 	if o.QueueSamples <= 0 {
 		o.QueueSamples = 500_000

@@ -1,0 +1,142 @@
+package tsdb
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"reeve/internal/ops"
+)
+
+// openURL opens a store that is elsewhere.
+func openURL(t *testing.T, base string, change ...func(*Options)) *DB {
+	return open(t, "", append(change, func(o *Options) { o.URL = base })...)
+}
+
+// TestExternalAnswersAsEmbedded writes the same to a store of its own and,
+// by way of a real Prometheus, to one elsewhere.
+func TestExternalAnswersAsEmbedded(t *testing.T) {
+	base := prometheus(t, "global: {}", "--web.enable-remote-write-receiver")
+	inner, far := open(t, t.TempDir()), openURL(t, base)
+	at := now()
+	for _, db := range []*DB{inner, far} {
+		fill(t, db, db.Ref("h", "r1", "m", map[string]string{"mode": "a"}), at.Add(-time.Hour), at, 15*time.Second, wave)
+		fill(t, db, db.Ref("h", "r1", "n", nil), at.Add(-time.Hour), at, 20*time.Second, wave)
+		fill(t, db, db.Ref("h", "r2", "m", nil), at.Add(-time.Hour), at, 15*time.Second, wave)
+		if err := db.Ship(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := far.Stats(); s.Queued != 0 || s.Degraded || !s.External || s.Series != 3 || s.Appended != inner.Stats().Appended {
+		t.Errorf("stats: %+v", s)
+	}
+	same := func(what string, ask func(*DB) (any, error)) {
+		t.Helper()
+		want, err := ask(inner)
+		if err != nil {
+			t.Fatal(what, err)
+		}
+		got, err := ask(far)
+		if err != nil {
+			t.Fatal(what, err)
+		}
+		if d := cmp.Diff(want, got, near); d != "" {
+			t.Errorf("%s (-embedded +external):\n%s", what, d)
+		}
+	}
+	off := at.Add(-time.Minute + 7*time.Millisecond)
+	same("recent", func(db *DB) (any, error) {
+		return db.Recent(t.Context(), []string{"m", "n"}, off.Add(-10*time.Minute), off)
+	})
+	same("latest", func(db *DB) (any, error) { return db.Latest(t.Context(), []string{"m", "n"}, time.Minute) })
+	same("query", func(db *DB) (any, error) {
+		got, err := db.Query(t.Context(), "sum by (resource) (rate(m[5m]))", off)
+		sortSeries(got)
+		return got, err
+	})
+	same("scalar", func(db *DB) (any, error) { return db.Query(t.Context(), "scalar(vector(3))", off) })
+	same("series", func(db *DB) (any, error) {
+		got, err := db.Series(t.Context(), `avg_over_time(m[1m])`, off.Add(-30*time.Minute), off, time.Minute)
+		sortSeries(got)
+		return got, err
+	})
+	q := BandQuery{Selector: `m{resource="r2"}`, From: at.Add(-50 * time.Minute).Truncate(time.Minute).Add(time.Millisecond), To: at.Add(-10 * time.Minute).Truncate(time.Minute), MaxPoints: 40}
+	same("range", func(db *DB) (any, error) { return db.Range(t.Context(), q) })
+	if _, err := far.Query(t.Context(), "sum(", at); ops.KindOf(err) != ops.Invalid {
+		t.Errorf("bad query: %v", err)
+	}
+	front := httptest.NewServer(far.Handler())
+	t.Cleanup(front.Close)
+	if status, body := ask(t, http.MethodPost, front.URL, "/api/v1/query", url.Values{"query": {"count(m)"}}); status != http.StatusOK || body["status"] != "success" {
+		t.Errorf("%d %v", status, body)
+	}
+	if answer, err := http.Post(front.URL+"/api/v1/admin/tsdb/snapshot", "", nil); err != nil || answer.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("%v, %v", answer, err)
+	}
+}
+
+func TestExternalQueueKeepsTheNewest(t *testing.T) {
+	var down atomic.Bool
+	down.Store(true)
+	store := open(t, t.TempDir())
+	inner := store.Handler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	db := openURL(t, server.URL, func(o *Options) { o.QueueSamples = 100 })
+	at := now()
+	fill(t, db, db.Ref("h", "r", "m", nil), at.Add(-130*time.Second), at, time.Second, func(at time.Time) float64 { return float64(at.Unix()) })
+	if err := db.Ship(t.Context()); ops.KindOf(err) != ops.Unavailable {
+		t.Errorf("ship: %v", err)
+	}
+	if s := db.Stats(); s.Dropped != 30 || s.Queued != 100 || !s.Degraded {
+		t.Errorf("stats: %+v", s)
+	}
+	down.Store(false)
+	if err := db.Ship(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := db.Stats(); s.Queued != 0 || s.Degraded {
+		t.Errorf("stats: %+v", s)
+	}
+	got, err := store.Recent(t.Context(), []string{"m"}, at.Add(-time.Hour), at)
+	if err != nil || len(got["r"]) != 1 || len(got["r"][0].Points) != 100 || !got["r"][0].Points[99].At.Equal(at.Add(-time.Second)) {
+		t.Errorf("%v, %v", got, err)
+	}
+	// What the store refuses for good does not block what comes after it.
+	other := openURL(t, server.URL)
+	put(t, other, other.Ref("h", "r", "m", nil), at.Add(-3*time.Hour), 1)
+	if err := other.Ship(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := other.Stats(); s.Queued != 0 || s.Rejected != 1 || s.Appended != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+}
+
+func TestExternalThatIsNotThereIsUnavailable(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	db := openURL(t, server.URL)
+	if _, err := db.Query(t.Context(), "up", now()); ops.KindOf(err) != ops.Unavailable {
+		t.Errorf("query: %v", err)
+	}
+	if _, err := db.Recent(t.Context(), []string{"m"}, now().Add(-time.Minute), now()); ops.KindOf(err) != ops.Unavailable {
+		t.Errorf("recent: %v", err)
+	}
+	for _, base := range []string{"localhost:9090", "ftp://x", "http://", "://"} {
+		if _, err := Open(t.Context(), testLog(t), Options{URL: base}); ops.KindOf(err) != ops.Invalid {
+			t.Errorf("%q: %v", base, err)
+		}
+	}
+}
