@@ -45,6 +45,7 @@ type Collector struct {
 	told  map[string]time.Time
 	met   bool // the engine has answered since the start
 	first bool // nothing is known of the time before this pass
+	news  []*ops.Event
 	saved time.Time
 	quiet time.Time // until when an absent engine is not looked for
 }
@@ -103,6 +104,7 @@ func (c *Collector) Collect(ctx context.Context, out *collect.Batch) error {
 		return err
 	}
 	broken := c.inspect(ctx, out, list)
+	c.tell(out)
 	c.readUsage(ctx, out.Now, list)
 	states := c.states(ctx, out, list)
 	for _, s := range states {
@@ -193,12 +195,8 @@ func (c *Collector) catchUp(ctx context.Context, out *collect.Batch, list []Cont
 		e := c.event(out, v, what, id)
 		if what == ops.EventContainerOOM {
 			ooms[v.Name] = &e
-			continue
 		}
-		out.Happen(e)
-	}
-	for _, e := range ooms {
-		out.Happen(*e)
+		c.news = append(c.news, &e)
 	}
 	c.record.Cursor = until
 	for id, at := range c.told {
@@ -217,6 +215,19 @@ func (c *Collector) event(out *collect.Batch, v Event, what ops.EventType, id st
 	}
 	c.describe(&e, c.record.Lives[v.Name].Exit)
 	return e
+}
+
+// tell tells of what happened. It comes after the inspections, because they
+// may know more of a container's last end than its event.
+func (c *Collector) tell(out *collect.Batch) {
+	for _, e := range c.news {
+		l := c.record.Lives[e.Resource.Key]
+		if e.Type == ops.EventContainerExit && l != nil && l.Exit.At.Equal(e.At) {
+			c.describe(e, l.Exit)
+		}
+		out.Happen(*e)
+	}
+	c.news = nil
 }
 
 // describe gives an event of an end its text and facts.
@@ -275,7 +286,7 @@ func (c *Collector) learn(out *collect.Batch, x Container, d Detail) {
 		SourceID: x.ID + "/exit/" + strconv.FormatInt(missed.At.UnixNano(), 10),
 	}
 	c.describe(&e, missed)
-	out.Happen(e)
+	c.news = append(c.news, &e)
 }
 
 // states joins what the list, the inspections and the record say.

@@ -53,6 +53,8 @@ type Event struct {
 	At       time.Time
 	ExitCode int    // of die
 	Signal   string // of kill
+	// Unsure says that the engine does not always tell of a stop.
+	Unsure bool
 }
 
 // A Line is one line of a container's log.
@@ -76,12 +78,25 @@ func fromSummary(s container.Summary) (Container, bool) {
 	}
 	c := Container{
 		ID: s.ID, Name: redact.Line(name, 128), Image: redact.Line(s.Image, 256), ImageID: s.ImageID,
-		State: string(s.State), Health: healthIn(s.Status), Labels: s.Labels,
+		State: stateWord(string(s.State)), Health: healthIn(s.Status), Labels: s.Labels,
 	}
 	if s.Health != nil {
 		c.Health = health(string(s.Health.Status))
 	}
 	return c, c.Name != ""
+}
+
+// stateWord answers Docker's word for a state; Podman has some of its own.
+func stateWord(word string) string {
+	switch word {
+	case "configured", "initialized":
+		return "created"
+	case "stopping":
+		return "running"
+	case "stopped":
+		return "exited"
+	}
+	return redact.Line(word, 32)
 }
 
 // healthIn reads the health out of a status like "Up 2 hours (healthy)".
@@ -126,7 +141,7 @@ func parseInspect(b []byte) (Detail, error) {
 		return Detail{}, fmt.Errorf("parse inspection: %w", err)
 	}
 	d := Detail{
-		State: a.State.Status, Health: "none", ExitCode: a.State.ExitCode, OOMKilled: a.State.OOMKilled,
+		State: stateWord(a.State.Status), Health: "none", ExitCode: a.State.ExitCode, OOMKilled: a.State.OOMKilled,
 		Error: a.State.Error, StartedAt: moment(a.State.StartedAt), FinishedAt: moment(a.State.FinishedAt),
 		RestartCount: max(0, a.RestartCount), Policy: a.HostConfig.RestartPolicy.Name,
 		MemoryLimit: uint64(max(0, a.HostConfig.Memory)), TTY: a.Config.Tty,
@@ -233,6 +248,9 @@ func (m message) event() (v Event, ok bool) {
 	}
 	switch m.Action {
 	case "died", "die":
+		// Podman (4.3) often loses the stop event to a race between those who
+		// write it and the end.
+		v.Unsure = m.Action == "died"
 		v.Action = "die"
 		code := attrs["exitCode"]
 		if code == "" {

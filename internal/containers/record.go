@@ -44,6 +44,8 @@ type exit struct {
 	// ByUser is nil when it is not known whether a person stopped it.
 	ByUser *bool `json:"by_user,omitempty"`
 	OOM    bool  `json:"oom,omitempty"`
+	// Guess says that ByUser is inferred from the code alone.
+	Guess bool `json:"guess,omitempty"`
 }
 
 // bad reports whether the exit is a failure.
@@ -117,8 +119,16 @@ func (r *record) happened(v Event) (what ops.EventType, ok bool) {
 		return ops.EventContainerOOM, true
 	case "die":
 		byUser := l.asked(v.At)
-		oom := !l.OOMAt.IsZero() && v.At.Sub(l.OOMAt) < oomBefore
-		r.ended(l, exit{At: v.At, Code: v.ExitCode, ByUser: &byUser, OOM: oom})
+		e := exit{At: v.At, Code: v.ExitCode, ByUser: &byUser, OOM: !l.OOMAt.IsZero() && v.At.Sub(l.OOMAt) < oomBefore}
+		if !byUser && !e.OOM && v.Unsure && (v.ExitCode == 137 || v.ExitCode == 143) {
+			// Of those that a signal ended, most were stopped. If the kernel
+			// did it, the inspection says so.
+			byUser, e.Guess = true, true
+		}
+		if v.Unsure && !byUser && v.ExitCode == 0 {
+			e.ByUser = nil
+		}
+		r.ended(l, e)
 		return ops.EventContainerExit, true
 	}
 	return "", false
@@ -154,6 +164,20 @@ func (r *record) explain(l *life, at time.Time) {
 	l.Exit.ByUser = &yes
 }
 
+// outOfMemory corrects the last exit when the engine says that the kernel
+// killed the container and no event did.
+func (r *record) outOfMemory(l *life) {
+	was := l.Exit.bad()
+	l.Exit.OOM = true
+	if l.Exit.Guess {
+		no := false
+		l.Exit.ByUser, l.Exit.Guess = &no, false
+	}
+	if !was && l.Exit.bad() {
+		r.fail(l.Service, l.Exit.At, 1)
+	}
+}
+
 func (r *record) ended(l *life, e exit) {
 	l.Exit = e
 	if e.bad() {
@@ -175,6 +199,9 @@ func (r *record) inspected(l *life, d Detail, first bool) (missed exit, ok bool)
 	}
 	l.Inspected, l.Count, l.StartedAt = true, d.RestartCount, d.StartedAt
 	over := d.State == "exited" || d.State == "dead"
+	if over && d.OOMKilled && !l.Exit.OOM && d.FinishedAt.Sub(l.Exit.At).Abs() < sameExit {
+		r.outOfMemory(l)
+	}
 	if !over || d.FinishedAt.Sub(l.Exit.At) < sameExit || d.FinishedAt.After(r.Cursor) {
 		return exit{}, false
 	}
@@ -226,7 +253,9 @@ func (l *life) stoppedByUser(d Detail) (yes, known bool) {
 	by := inferStop(d)
 	switch {
 	case d.FinishedAt.Sub(l.Exit.At).Abs() < sameExit:
-		by = l.Exit.ByUser
+		if l.Exit.ByUser != nil {
+			by = l.Exit.ByUser
+		}
 	case l.asked(d.FinishedAt):
 		return true, true
 	}
