@@ -149,7 +149,11 @@ func (in *signIn) setPassword(ctx context.Context, q newPasswordInput) (none, er
 	if err != nil {
 		return none{}, err
 	}
-	return none{}, in.begin(ctx, account)
+	if err := in.plain.RenewToken(ctx); err != nil {
+		return none{}, err
+	}
+	in.plain.Put(ctx, sessionPrint, fingerprint(hash))
+	return none{}, nil
 }
 
 // linkSetting is where the one-time link is kept, as its hash.

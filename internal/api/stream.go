@@ -37,6 +37,7 @@ type hub struct {
 	mu        sync.Mutex
 	seq       int64 // everything up to here was handed out
 	ready     bool  // seq is known
+	stopped   bool
 	listeners map[*listener]bool
 
 	samplesAt, beatAt time.Time // of the pass alone
@@ -156,8 +157,8 @@ func (h *hub) join(ctx context.Context) (l *listener, seq int64, err error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.listeners) >= maxListeners {
-		return nil, 0, ops.Errorf(ops.Unavailable, "too many listen to the event stream already")
+	if h.stopped || len(h.listeners) >= maxListeners {
+		return nil, 0, ops.Errorf(ops.Unavailable, "the server stops, or too many listen to the event stream already")
 	}
 	l = &listener{make(chan []byte, streamBuffer)}
 	h.listeners[l] = true
@@ -168,6 +169,17 @@ func (h *hub) leave(l *listener) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.listeners[l] {
+		delete(h.listeners, l)
+		close(l.pieces)
+	}
+}
+
+// stop lets every listener go; they come back when there is a server again.
+func (h *hub) stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopped = true
+	for l := range h.listeners {
 		delete(h.listeners, l)
 		close(l.pieces)
 	}
