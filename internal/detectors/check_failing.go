@@ -53,13 +53,16 @@ func checkFailing(s detect.Subject) detect.Verdict {
 			v = v.Fact(fact, "%s", text)
 		}
 	}
-	x, _ := s.One("check_up")
+	x, ok := s.One("check_up")
+	if ok {
+		v = v.With(x)
+	}
 	every, _ := attrs.Number("every_ms")
 	switch {
 	case failedTwice(x):
-		return v.With(x).AtOnce()
+		return v.AtOnce()
 	case every >= 5*60*1000:
-		return v.With(x)
+		return v
 	}
 	v.State, v.Severity = detect.Between, ""
 	return v

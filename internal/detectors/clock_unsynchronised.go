@@ -40,7 +40,7 @@ func clockUnsynchronised(s detect.Subject) detect.Verdict {
 	synced, x, ok1 := reading(s, "clock_synchronised")
 	offset, y, ok2 := reading(s, "clock_offset_seconds")
 	off := math.Abs(offset)
-	how := span(time.Duration(off * float64(time.Second)))
+	how := span(seconds(off))
 	switch {
 	case ok2 && off >= s.Limit("critical"):
 		return detect.Badf(ops.Critical, "The clock is off by %s", how).With(y).Fact("offset", "%s", how)

@@ -32,12 +32,12 @@ var _ = all.Add(detect.Definition{
 })
 
 func containerMemoryNearLimit(s detect.Subject) detect.Verdict {
+	// A container that does not run has no memory to be short of.
+	if state, ok := s.Resource.Observed.Text("state"); ok && state != "running" && state != "paused" {
+		return fine("%s does not run", s.Resource.Name)
+	}
 	ratio, x, ok := reading(s, "container_memory_used_ratio")
 	if !ok {
-		// A container that does not run has no memory to be short of.
-		if state, known := s.Resource.Observed.Text("state"); known && state != "running" && state != "paused" {
-			return fine("%s does not run", s.Resource.Name)
-		}
 		return detect.NoData()
 	}
 	v := judge(s, points(ratio), "%s uses %s of its memory limit", s.Resource.Name, percent(ratio)).With(x).Fact("used", "%s", percent(ratio))

@@ -56,13 +56,13 @@ func dataMissing(s detect.Subject) detect.Verdict {
 		return detect.NoData()
 	}
 	age := s.Now.Sub(seen)
-	limit := max(time.Duration(s.Limit("periods")*every)*time.Millisecond, time.Duration(s.Limit("least")*float64(time.Second)))
+	limit := max(seconds(s.Limit("periods")*every/1000), seconds(s.Limit("least")))
 	v := fine("%s reported %s ago", name, span(age))
 	switch {
 	case state == "stuck":
 		v = detect.Badf(ops.Warning, "%s does not come back from its pass", name)
 	case age > limit:
-		v = detect.Badf(ops.Warning, "%s has not reported for %s; it should every %s", name, span(age), span(time.Duration(every)*time.Millisecond))
+		v = detect.Badf(ops.Warning, "%s has not reported for %s; it should every %s", name, span(age), span(seconds(every/1000)))
 	}
 	if ok {
 		v = v.With(x)

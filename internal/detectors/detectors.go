@@ -57,8 +57,11 @@ func reading(s detect.Subject, metric string) (v float64, x ops.Series, ok bool)
 		return 0, x, false
 	}
 	v, ok = s.Fresh(x)
-	return v, x, ok
+	return v, x, ok && finite(v)
 }
+
+// Finite tells a number from what a broken source may give for one.
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // Slow answers the newest reading of a metric that is read rarely, such as
 // those of SMART: as old as the definition's window allows.
@@ -67,7 +70,7 @@ func slow(s detect.Subject, metric string) (v float64, x ops.Series, ok bool) {
 		return 0, x, false
 	}
 	p, _ := x.Last()
-	return p.Value, x, true
+	return p.Value, x, finite(p.Value)
 }
 
 // Mean answers the mean of a series over its last span; ok is false when the
@@ -83,7 +86,8 @@ func mean(s detect.Subject, x ops.Series, span time.Duration) (v float64, ok boo
 		sum += x.Points[i].Value
 		n++
 	}
-	return sum / float64(n), true
+	v = sum / float64(n)
+	return v, finite(v)
 }
 
 // Labelled answers the series of a metric whose label has the value.
@@ -152,6 +156,8 @@ func bytes(n float64) string {
 func span(d time.Duration) string {
 	d = d.Abs()
 	switch {
+	case d == 0:
+		return "0 s"
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < 2*time.Minute:
@@ -162,6 +168,16 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// Seconds answers a duration of at most a hundred years, so that a broken
+// figure cannot turn over.
+func seconds(n float64) time.Duration {
+	const most = 100 * 365 * 24 * 3600
+	if math.IsNaN(n) {
+		return 0
+	}
+	return time.Duration(max(-most, min(n, most)) * float64(time.Second))
 }
 
 // Clock writes a time for people; every time that Reeve writes is UTC.

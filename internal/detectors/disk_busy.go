@@ -58,7 +58,7 @@ func diskBusy(s detect.Subject) detect.Verdict {
 	if !ok {
 		return v
 	}
-	took := span(time.Duration(wait * float64(time.Second)))
+	took := span(seconds(wait))
 	v = v.With(waits).Fact("wait", "%s", took)
 	v.Summary += " and a request takes " + took
 	switch {

@@ -38,8 +38,8 @@ func heartbeatMissing(s detect.Subject) detect.Verdict {
 		return detect.NoData()
 	}
 	graceMS, _ := attrs.Number("grace_ms")
-	period := time.Duration(every) * time.Millisecond
-	grace := time.Duration(graceMS) * time.Millisecond
+	period := seconds(every / 1000)
+	grace := seconds(graceMS / 1000)
 	age, x, came := heartbeatAge(s)
 	if !came {
 		// Until it first came, it is late by the time since it was declared;
@@ -64,10 +64,10 @@ func heartbeatMissing(s detect.Subject) detect.Verdict {
 // HeartbeatAge answers how long ago it came: the age at the last reading and
 // the time since that.
 func heartbeatAge(s detect.Subject) (age time.Duration, x ops.Series, ok bool) {
-	seconds, x, ok := reading(s, "check_heartbeat_age_seconds")
+	old, x, ok := reading(s, "check_heartbeat_age_seconds")
 	if !ok {
 		return 0, x, false
 	}
 	p, _ := x.Last()
-	return time.Duration(seconds*float64(time.Second)) + s.Now.Sub(p.At), x, true
+	return seconds(old) + s.Now.Sub(p.At), x, true
 }

@@ -11,7 +11,7 @@ import (
 var _ = all.Add(detect.Definition{
 	Name:  "log_errors_surging",
 	Title: "Log shows new or many more errors",
-	Doc: "Within five minutes a log had many more error lines than in the hour before, or repeated an error of a form that was never " +
+	Doc: "Within five minutes a log had many more error lines than usual and than any five minutes of the hour before, or repeated an error of a form that was never " +
 		"seen there, and that lasted for a minute. What is new in a log that is watched for less than an hour is not judged. " +
 		"It clears after ten minutes with few errors and nothing new.",
 	Kinds:  []ops.Kind{ops.KindHost, ops.KindUnit, ops.KindContainer},
@@ -51,7 +51,7 @@ func logErrorsSurging(s detect.Subject) detect.Verdict {
 	}
 	recent, n := happened(s, ops.EventLogError, surgeSpan)
 	fresh, template := newTemplate(s, watched)
-	usual, known := usualLines(s, watched)
+	usual, peak, known := usualLines(s, watched)
 	name := s.Resource.Name
 	switch {
 	case len(fresh) > 0:
@@ -62,12 +62,14 @@ func logErrorsSurging(s detect.Subject) detect.Verdict {
 		return whileSurging(s, recent, n)
 	case !known:
 		return detect.NoData()
-	case float64(n) >= s.Limit("lines") && float64(n) >= s.Limit("times")*usual:
-		v := detect.Badf(ops.Warning, "%s logged %s within 5 min; usual are %.0f", name, count(n, "error line", "error lines"), usual)
-		v.Quotes = lines(recent)
-		return v.Fact("lines_5min", "%d", n).Fact("usual_5min", "%.1f", usual)
 	}
-	return fine("%s logged %s within 5 min; usual are %.0f", name, count(n, "error line", "error lines"), usual)
+	text := fmt.Sprintf("%s logged %s within 5 min; usual are %.1f and at most %d", name, count(n, "error line", "error lines"), usual, peak)
+	if float64(n) < s.Limit("lines") || float64(n) < s.Limit("times")*usual || n < 2*peak {
+		return fine("%s", text)
+	}
+	v := detect.Badf(ops.Warning, "%s", text).Fact("lines_5min", "%d", n).Fact("usual_5min", "%.1f", usual).Fact("peak_5min", "%d", peak)
+	v.Quotes = lines(recent)
+	return v
 }
 
 // WhileSurging judges an open finding by the lines alone: the surge itself
@@ -82,17 +84,27 @@ func whileSurging(s detect.Subject, recent []ops.Event, n int64) detect.Verdict 
 	return v
 }
 
-// UsualLines answers how many error lines five minutes had in the part of
-// the hour before the newest five minutes in which the log was watched; ok is
-// false when that is too short to know.
-func usualLines(s detect.Subject, watched time.Duration) (usual float64, ok bool) {
+// UsualLines answers how many error lines five minutes had, as a mean and at
+// most, in the part of the hour before the newest five minutes in which the
+// log was watched; ok is false when that is too short to know.
+func usualLines(s detect.Subject, watched time.Duration) (usual float64, peak int64, ok bool) {
 	before := min(watched, time.Hour) - surgeSpan
 	if before < 2*surgeSpan {
-		return 0, false
+		return 0, 0, false
 	}
-	_, whole := happened(s, ops.EventLogError, before+surgeSpan)
-	_, recent := happened(s, ops.EventLogError, surgeSpan)
-	return float64(whole-recent) / (before.Minutes() / surgeSpan.Minutes()), true
+	var sum int64
+	slots := map[time.Duration]int64{}
+	for _, e := range s.Events {
+		age := s.Now.Sub(e.At)
+		if e.Type != ops.EventLogError || age <= surgeSpan || age > before+surgeSpan {
+			continue
+		}
+		n := max(e.Count, 1)
+		sum += n
+		slots[age/surgeSpan] += n
+		peak = max(peak, slots[age/surgeSpan])
+	}
+	return float64(sum) / (before.Minutes() / surgeSpan.Minutes()), peak, true
 }
 
 // NewTemplate answers the newest events of the most frequent error that is
