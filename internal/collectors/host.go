@@ -143,8 +143,11 @@ func (h *host) describe(stat kernelStat) ops.Attrs {
 
 // virtualization answers what the host runs on, "none" for bare metal.
 func (h *host) virtualization() string {
+	mounts, _ := readSmall(h.env.ProcPath("self", "mountinfo"))
 	for path, name := range map[string]string{"run/.containerenv": "podman", ".dockerenv": "docker"} {
-		if _, err := os.Lstat(h.env.RootPath(path)); err == nil {
+		// A virtual machine made from a container's image has the mark too,
+		// but it has a disk of its own.
+		if _, err := os.Lstat(h.env.RootPath(path)); err == nil && !hasRootDisk(mounts) {
 			return name
 		}
 	}
@@ -164,6 +167,21 @@ func (h *host) virtualization() string {
 		return "vm"
 	}
 	return "none"
+}
+
+// hasRootDisk reports whether the whole of a block device is mounted as the
+// root, going by mountinfo.
+func hasRootDisk(mountinfo []byte) bool {
+	for len(mountinfo) > 0 {
+		var line []byte
+		line, mountinfo = nextLine(mountinfo)
+		before, after, ok := strings.Cut(string(line), " - ")
+		left, right := strings.Fields(before), strings.Fields(after)
+		if ok && len(left) > 4 && left[3] == "/" && left[4] == "/" && len(right) > 1 && strings.HasPrefix(right[1], "/dev/") {
+			return true
+		}
+	}
+	return false
 }
 
 func hypervisorOf(vendor, product string) string {

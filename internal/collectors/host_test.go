@@ -31,6 +31,9 @@ func TestVirtualizationOfOtherHosts(t *testing.T) {
 	root := procFile(t, map[string]string{"stat": "btime 1\n"})
 	replace(t, root+"/.dockerenv", "")
 	attrs(t, mustPass(t, open(t, "host", rootEnv(root)), clock0), "host", ops.Attrs{"virtualization": "docker", "os": ""})
+	replace(t, root+"/proc/self/mountinfo", "27 1 254:0 / / rw - ext4 /dev/vda rw\n")
+	replace(t, root+"/proc/cpuinfo", "flags : fpu hypervisor\n")
+	attrs(t, mustPass(t, open(t, "host", rootEnv(root)), clock0), "host", ops.Attrs{"virtualization": "vm"})
 }
 
 func TestHostRatesAndAttributesOnceAMinute(t *testing.T) {
@@ -79,5 +82,6 @@ func FuzzHostFiles(f *testing.F) {
 		parseKernelStat(stat)
 		parseOSRelease(release)
 		isGuest(cpuinfo)
+		hasRootDisk(cpuinfo)
 	})
 }
