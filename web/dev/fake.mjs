@@ -86,7 +86,7 @@ const routes = [
     happen('incident', i.id, 'acknowledge', 'open', 'acknowledged', body.reason)
   }],
   ['GET', /^explain\/?(.*)$/, ({ m, q }) => ({
-    subject: m[1] || `${q.get('resource')} ${q.get('condition')}`, verdict: 'open',
+    subject: m[1] || `${q.get('resource')} ${q.get('condition')}`, verdict: 'It is open and two channels were told: the file system is 96.2% full for 22 min.',
     steps: [
       { step: 'Is there fresh data?', answer: 'yes', why: 'The newest reading of fs_used_ratio is 8 s old.' },
       { step: 'Is the condition true?', answer: 'yes', why: '96.2% is above the critical threshold of 95%.' },

@@ -135,8 +135,12 @@ export function plural(n: number, one: string, many = one + 's'): string {
   return `${count(n)} ${n === 1 ? one : many}`
 }
 
-/** words turns a permanent name into words: "fs_full_soon" reads "fs full soon". */
-export const words = (name: string) => name.replaceAll('_', ' ')
+const spelled: Record<string, string> = {
+  fs: 'file system', cpu: 'CPU', gpu: 'GPU', oom: 'OOM', io: 'I/O', raid: 'RAID', zfs: 'ZFS', smart: 'SMART', id: 'ID', api: 'API', tcp: 'TCP',
+}
+
+/** words turns a permanent name into words: "fs_full_soon" reads "file system full soon". */
+export const words = (name: string) => name.split('_').map((w) => spelled[w] ?? w).join(' ')
 
 /** sentence makes the first letter a capital. */
 export const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)

@@ -1,6 +1,6 @@
 // When a reading on the page turns amber or red. These only colour; what is
 // wrong is decided by detectors. Pure.
-import type { HostRow, Incident, Status } from './types'
+import type { Finding, HostRow, Incident, Status } from './types'
 
 export type Level = '' | 'warning' | 'critical'
 
@@ -37,7 +37,7 @@ export interface Ailment {
   href: string
 }
 
-const fine = new Set(['ok', 'idle', 'ready', 'running', 'absent', 'disabled', 'starting', 'unused', ''])
+const fine = new Set(['ok', 'idle', 'ready', 'running', 'absent', 'disabled', 'starting', 'unused', 'unproven', ''])
 
 /** ailments is what of Reeve itself does not work; the same gap on many hosts is one. */
 export function ailments(s: Status): Ailment[] {
@@ -65,4 +65,12 @@ export function ailments(s: Status): Ailment[] {
     list.push({ ...g, why: `${g.why} (${many.length > 3 ? `${many.slice(0, 2).join(', ')} and ${many.length - 2} more` : many.join(', ')})` })
   }
   return list.sort((a, b) => rank(a.tone) - rank(b.tone))
+}
+
+/** quietIncidents are those whose active findings are all suppressed. */
+export function quietIncidents(findings: Finding[]): Set<string> {
+  const quiet = new Set<string>()
+  const loud = new Set<string>()
+  for (const f of findings) if (f.incident_id) (f.suppression ? quiet : loud).add(f.incident_id)
+  return new Set([...quiet].filter((id) => !loud.has(id)))
 }

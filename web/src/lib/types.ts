@@ -285,7 +285,8 @@ export interface User {
   name: string
   role: 'viewer' | 'operator' | 'admin'
   created_at?: string
-  last_seen_at?: string
+  oidc?: boolean
+  disabled?: boolean
 }
 
 export interface Token {

@@ -94,9 +94,14 @@ export function annotate(u: uPlot, look: Look) {
     ctx.fillStyle = css(t.severity)
     ctx.setLineDash([4 * dpr, 4 * dpr])
     line(ctx, bbox.left, y, bbox.left + bbox.width, y)
-    ctx.textAlign = 'left'
-    ctx.textBaseline = y - bbox.top < 16 * dpr ? 'top' : 'bottom'
-    ctx.fillText(`${t.label} ${value(t.value, look.unit)}`, bbox.left + 6 * dpr, y + (y - bbox.top < 16 * dpr ? 3 : -3) * dpr)
+    // Below its line is right when there is no room above it, or another
+    // threshold has its name there.
+    const above = look.thresholds.some((o) => o !== t && Math.abs(u.valToPos(o.value, 'y', true) - y) < 34 * dpr && o.value > t.value)
+    const low = above || y - bbox.top < 16 * dpr
+    const aside = low && look.thresholds.some((o) => o.value < t.value && u.valToPos(o.value, 'y', true) - y < 34 * dpr)
+    ctx.textAlign = aside ? 'right' : 'left'
+    ctx.textBaseline = low ? 'top' : 'bottom'
+    ctx.fillText(`${t.label} ${value(t.value, look.unit)}`, aside ? bbox.left + bbox.width - 6 * dpr : bbox.left + 6 * dpr, y + (low ? 3 : -3) * dpr)
   }
   for (const m of look.markers) {
     const x = Math.round(u.valToPos(m.at / 1000, 'x', true))
