@@ -40,15 +40,12 @@ func manyLines(s string, limit int) string {
 }
 
 // mark answers the word that stands before a title where a receiver shows no
-// other sign of what the message is.
+// other sign of how much it matters. The titles of other messages say
+// themselves what they are.
 func mark(m ops.Message) string {
 	switch m.Event {
-	case ops.MessageResolved:
-		return "RESOLVED"
-	case ops.MessageDigest:
-		return "DIGEST"
-	case ops.MessageTest:
-		return "TEST"
+	case ops.MessageResolved, ops.MessageDigest, ops.MessageTest:
+		return ""
 	}
 	return strings.ToUpper(string(m.Severity))
 }

@@ -30,7 +30,7 @@ var opened = ops.Message{
 
 func resolved() ops.Message {
 	m := opened
-	m.ID, m.Event, m.Title = "dlv_0fnrk5q2x1m3c4v5b6n7m8d", ops.MessageResolved, "File system / of web1 is no longer full"
+	m.ID, m.Event, m.Title = "dlv_0fnrk5q2x1m3c4v5b6n7m8d", ops.MessageResolved, "Resolved: "+opened.Title
 	m.Findings = []ops.MessageFinding{opened.Findings[0]}
 	m.Findings[0].State = ops.FindingResolved
 	m.At = m.At.Add(time.Hour)

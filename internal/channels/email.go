@@ -121,17 +121,24 @@ func (e *emailChannel) Send(ctx context.Context, m ops.Message) error {
 	defer cancel()
 	conn, err := e.env.Dial(ctx, "tcp", e.addr)
 	if err != nil {
-		return emailFailure("the mail server cannot be reached", err)
+		return emailBefore(emailFailure("the mail server cannot be reached", err))
 	}
 	defer conn.Close()
 	// A deadline in the past ends any read or write under way.
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 	client, err := e.open(ctx, conn)
 	if err != nil {
-		return err
+		return emailBefore(err)
 	}
 	defer client.Close()
 	return e.hand(client, text)
+}
+
+// emailBefore marks a failure that came before there was a mail to take.
+func emailBefore(err error) error {
+	f := notify.AsFailure(err)
+	f.Nobody = true
+	return f
 }
 
 // open greets the server, protects the connection as set, and signs in.
@@ -255,10 +262,13 @@ func (e *emailChannel) hand(client *smtp.Client, text []byte) error {
 // else may pass.
 func emailFailure(what string, err error) *notify.Failure {
 	message := what + ": " + redact.Line(err.Error(), 200)
-	if reply, ok := errors.AsType[*textproto.Error](err); ok && reply.Code >= 500 {
+	reply, said := errors.AsType[*textproto.Error](err)
+	if said && reply.Code >= 500 {
 		return notify.Refused(err, message)
 	}
-	return notify.Unreached(err, message)
+	f := notify.Unreached(err, message)
+	f.Nobody = said
+	return f
 }
 
 func emailLoopback(conn net.Conn) bool {

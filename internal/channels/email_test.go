@@ -153,7 +153,7 @@ func TestMailSaysWhatAPersonNeeds(t *testing.T) {
 		t.Errorf("header %v", header)
 	}
 	second, subject, _, _ := readMail(t, got[1].Data)
-	if subject != "[RESOLVED] "+resolved().Title || second.Get("References") != header.Get("References") || header.Get("References") == "" {
+	if subject != resolved().Title || second.Get("References") != header.Get("References") || header.Get("References") == "" {
 		t.Errorf("the messages of one incident are not one thread: %v, %v", header, second)
 	}
 }

@@ -68,6 +68,9 @@ type Failure struct {
 	// Permanent says that the same attempt will fail again until a person
 	// changes something: wrong credentials, a receiver that refuses the form.
 	Permanent bool
+	// Nobody says that the message is known to have reached nobody, so that
+	// the attempt does not count. It is false when in doubt.
+	Nobody bool
 	// RetryAfter is how long the receiver asks to be left alone; zero when it
 	// said nothing.
 	RetryAfter time.Duration
@@ -79,9 +82,9 @@ func (f *Failure) Error() string { return f.Message }
 
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Refused makes a permanent Failure.
+// Refused makes a permanent Failure: the receiver said no, or was not asked.
 func Refused(cause error, message string) *Failure {
-	return &Failure{Permanent: true, Message: message, Err: cause}
+	return &Failure{Permanent: true, Nobody: true, Message: message, Err: cause}
 }
 
 // Unreached makes a Failure that may pass.

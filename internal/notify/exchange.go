@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -78,7 +79,15 @@ func networkFailure(err error) *Failure {
 		return f
 	}
 	err = withoutURL(err)
-	return Unreached(err, "the receiver cannot be reached: "+redact.Line(err.Error(), 200))
+	f := Unreached(err, "the receiver cannot be reached: "+redact.Line(err.Error(), 200))
+	f.Nobody = notConnected(err)
+	return f
+}
+
+// notConnected reports whether an error says that no connection was made.
+func notConnected(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // withoutURL takes off the wrapping that repeats the URL.
@@ -93,6 +102,7 @@ func statusFailure(answer *http.Response, body []byte, cause error) *Failure {
 	status := answer.StatusCode
 	f := &Failure{
 		Permanent: !passing(status),
+		Nobody:    status/100 == 4 || status/100 == 3,
 		Message:   fmt.Sprintf("the receiver answered %d %s", status, http.StatusText(status)),
 		Err:       cause,
 	}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"encoding"
 	"fmt"
 	"maps"
 	"reflect"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"reeve/internal/config"
 	"reeve/internal/ops"
 )
 
@@ -20,7 +22,7 @@ func Decode(raw map[string]any, into any) error {
 	d.fill(reflect.ValueOf(into).Elem())
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
 		if !d.known[name] {
-			d.wrong[name] = "there is no such setting; known are: " + strings.Join(slices.Sorted(maps.Keys(d.known)), ", ")
+			d.wrong[name] = "there is no such setting; " + d.suggest(name)
 		}
 	}
 	if len(d.wrong) == 0 {
@@ -30,6 +32,14 @@ func Decode(raw map[string]any, into any) error {
 	err := ops.Errorf(ops.Invalid, "setting %s: %s", name, d.wrong[name])
 	err.Fields = d.wrong
 	return err
+}
+
+func (d *decoder) suggest(name string) string {
+	known := slices.Sorted(maps.Keys(d.known))
+	if near := config.Nearest(name, known); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return "known are " + strings.Join(known, ", ")
 }
 
 type decoder struct {
@@ -61,9 +71,19 @@ func (d *decoder) fill(into reflect.Value) {
 			continue
 		}
 		if err := assign(into.Field(i), value, field.Tag.Get("enum")); err != nil {
-			message, _ := ops.Shown(err)
-			d.wrong[name] = message
+			d.fail(name, err)
 		}
+	}
+}
+
+// fail keeps what is wrong, with the names of settings inside as name.inner.
+func (d *decoder) fail(name string, err error) {
+	message, fields := ops.Shown(err)
+	for inner, what := range fields {
+		d.wrong[name+"."+inner] = what
+	}
+	if len(fields) == 0 {
+		d.wrong[name] = message
 	}
 }
 
@@ -100,8 +120,36 @@ func assign(into reflect.Value, value any, enum string) error {
 			return ops.Errorf(ops.Invalid, "is one of %s", enum)
 		}
 		return nil
+	case encoding.TextUnmarshaler:
+		if err := to.UnmarshalText([]byte(fmt.Sprint(value))); err != nil {
+			return ops.Because(ops.Invalid, err, "%s", err.Error())
+		}
+		return nil
+	}
+	if into.Kind() == reflect.Slice && into.Type().Elem().Kind() == reflect.Struct {
+		return assignStructs(into, value)
 	}
 	panic("notify: a setting cannot be of type " + into.Type().String())
+}
+
+// assignStructs fills a list of structs; each is decoded like the whole.
+func assignStructs(into reflect.Value, value any) error {
+	list, ok := value.([]any)
+	if !ok {
+		return ops.Errorf(ops.Invalid, "is a list")
+	}
+	all := reflect.MakeSlice(into.Type(), len(list), len(list))
+	for i, x := range list {
+		raw, ok := x.(map[string]any)
+		if !ok {
+			return ops.Errorf(ops.Invalid, "entry %d is a list of names with values", i+1)
+		}
+		if err := Decode(raw, all.Index(i).Addr().Interface()); err != nil {
+			return err
+		}
+	}
+	into.Set(all)
+	return nil
 }
 
 // words answers a list; a text is split at commas.

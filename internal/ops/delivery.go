@@ -28,11 +28,12 @@ const (
 	DeliveryRetry  DeliveryEvent = "retry"  // it failed, or the process died while sending
 	DeliveryGiveUp DeliveryEvent = "give_up"
 	DeliveryDrop   DeliveryEvent = "drop"
+	DeliveryHold   DeliveryEvent = "hold" // not now: quiet hours, or a ceiling is reached
 )
 
 // DeliveryFlow is the life of a delivery.
 var DeliveryFlow = flow.New("delivery", DeliveryQueued, flow.Table[DeliveryState, DeliveryEvent]{
-	DeliveryQueued:    {DeliverySend: DeliverySending, DeliveryDrop: DeliveryDropped},
+	DeliveryQueued:    {DeliverySend: DeliverySending, DeliveryDrop: DeliveryDropped, DeliveryHold: DeliveryQueued},
 	DeliverySending:   {DeliveryAccept: DeliveryDelivered, DeliveryRetry: DeliveryQueued, DeliveryGiveUp: DeliveryDead},
 	DeliveryDelivered: {},
 	DeliveryDead:      {},
