@@ -241,6 +241,15 @@ func oldestOf(one *promtsdb.DB) int64 {
 	return oldest
 }
 
+// newestOf answers the time of the newest sample, MinInt64 without any.
+func newestOf(one *promtsdb.DB) int64 {
+	newest := one.Head().MaxTime()
+	for _, b := range one.Blocks() {
+		newest = max(newest, b.MaxTime())
+	}
+	return newest
+}
+
 // dirSize answers the bytes of the files below a directory; what vanishes
 // while it looks counts nothing.
 func dirSize(dir string) (total int64) {

@@ -42,14 +42,14 @@ func openExternal(db *DB) (*external, error) {
 	if write == "" {
 		write = base.JoinPath("api/v1/write").String()
 	}
-	transport := &http.Transport{
+	transport := greeting{headers: db.opts.Headers, base: base, next: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: time.Minute,
 		IdleConnTimeout:       time.Minute,
 		MaxIdleConnsPerHost:   4,
-	}
+	}}
 	client, err := api.NewClient(api.Config{Address: strings.TrimSuffix(db.opts.URL, "/"), RoundTripper: bounded{transport}})
 	if err != nil {
 		return nil, ops.Because(ops.Invalid, err, "The URL of the metrics store cannot be used.")
@@ -72,6 +72,28 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return answer, err
 }
+
+// greeting adds what an external store wants to know of us.
+type greeting struct {
+	headers map[string]string
+	base    *url.URL
+	next    *http.Transport
+}
+
+func (g greeting) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if user := g.base.User; user != nil && r.Header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		r.SetBasicAuth(user.Username(), password)
+	}
+	for name, v := range g.headers {
+		r.Header.Set(name, v)
+	}
+	return g.next.RoundTrip(r)
+}
+
+// CloseIdleConnections lets http.Client close what is idle.
+func (g greeting) CloseIdleConnections() { g.next.CloseIdleConnections() }
 
 // append implements backend: samples wait for Ship.
 func (x *external) append(_ context.Context, batch []Sample) (int, error) {

@@ -1,9 +1,12 @@
 package tsdb
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,6 +124,37 @@ func TestExternalQueueKeepsTheNewest(t *testing.T) {
 	}
 	if s := other.Stats(); s.Queued != 0 || s.Rejected != 1 || s.Appended != 0 {
 		t.Errorf("stats: %+v", s)
+	}
+}
+
+func TestExternalIsGreeted(t *testing.T) {
+	var mu sync.Mutex
+	got := map[string]string{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		mu.Lock()
+		defer mu.Unlock()
+		got[r.URL.Path] = user + ":" + password + "@" + r.Header.Get("X-Scope-OrgID") + " " + r.Header.Get("Cookie")
+		fmt.Fprint(w, `{"status":"success","data":{"resultType":"vector","result":[]}}`)
+	}))
+	t.Cleanup(server.Close)
+	db := openURL(t, strings.Replace(server.URL, "//", "//u:p@", 1)+"/base/", func(o *Options) { o.Headers = map[string]string{"X-Scope-OrgID": "me"} })
+	put(t, db, db.Ref("h", "r", "m", nil), now(), 1)
+	if err := db.Ship(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Query(t.Context(), "up", now()); err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/api/v1/labels", nil)
+	r.Header.Set("Cookie", "session=secret")
+	r.SetBasicAuth("person", "secret")
+	db.Handler().ServeHTTP(httptest.NewRecorder(), r)
+	want := map[string]string{"/base/api/v1/write": "u:p@me ", "/base/api/v1/query": "u:p@me ", "/base/api/v1/labels": "u:p@me "}
+	mu.Lock()
+	defer mu.Unlock()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }
 

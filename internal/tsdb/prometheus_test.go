@@ -183,6 +183,9 @@ var sameQueries = []string{
 	"rate(prometheus_http_requests_total[5s])", "histogram_quantile(0.99, sum by (le, handler) (rate(prometheus_http_request_duration_seconds_bucket[6s])))",
 }
 
+// quietQueries are those whose right answer is empty or no number.
+var quietQueries = map[string]bool{`"text"`: true, "absent(up)": true}
+
 // TestAnswersAsPrometheusDoes lets a Prometheus write what it scrapes to us
 // and asks both the same.
 func TestAnswersAsPrometheusDoes(t *testing.T) {
@@ -213,6 +216,12 @@ remote_write:
 	})
 	t.Logf("asked %d queries at %s, %s after the start", len(sameQueries), at, at.Sub(begin))
 
+	// Nothing equals nothing; so most must answer something.
+	for _, expr := range sameQueries {
+		if got, err := db.Query(t.Context(), expr, at); err != nil || (len(got) == 0 && !quietQueries[expr]) {
+			t.Errorf("%s answers %v, %v", expr, got, err)
+		}
+	}
 	loose := cmp.Options{cmpopts.EquateApprox(1e-12, 1e-15), cmpopts.EquateNaNs()}
 	for _, expr := range sameQueries {
 		instant := url.Values{"query": {expr}, "time": {fmt.Sprintf("%.3f", float64(at.UnixMilli())/1000)}}

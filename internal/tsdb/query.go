@@ -18,8 +18,8 @@ import (
 // What one query may take. A query that needs more is answered with an error,
 // as Prometheus does.
 const (
-	maxQueries    = 8
-	maxSamples    = 20_000_000
+	maxQueries    = 4
+	maxSamples    = 10_000_000
 	queryTimeout  = 30 * time.Second
 	lookback      = 5 * time.Minute
 	maxPoints     = 11_000 // of one series of a range query

@@ -62,9 +62,8 @@ func (db *DB) Rollup(ctx context.Context) error {
 func (e *embedded) rollUp(ctx context.Context, now time.Time) error {
 	e.rollLock.Lock()
 	defer e.rollLock.Unlock()
-	target := floor(now.Add(-outOfOrder).UnixMilli(), rollupStep.Milliseconds())
 	for ctx.Err() == nil {
-		done, err := e.rollSpan(ctx, now, target)
+		done, err := e.rollSpan(ctx, now)
 		if err != nil || done {
 			return err
 		}
@@ -72,8 +71,8 @@ func (e *embedded) rollUp(ctx context.Context, now time.Time) error {
 	return ctx.Err()
 }
 
-// rollSpan makes the next span of roll-ups; done says that there is none.
-func (e *embedded) rollSpan(ctx context.Context, now time.Time, target int64) (done bool, err error) {
+// rollSpan makes the next span of roll-ups; done says that it was the last.
+func (e *embedded) rollSpan(ctx context.Context, now time.Time) (done bool, err error) {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
 	if e.usable() != nil || e.writable() != nil {
@@ -87,6 +86,10 @@ func (e *embedded) rollSpan(ctx context.Context, now time.Time, target int64) (d
 	if err != nil {
 		return true, err
 	}
+	// How late a sample may be counts from the newest one, so an estate that
+	// fell silent may still send what is older than the wall clock allows.
+	newest := min(now.UnixMilli(), newestOf(e.raw))
+	target := floor(newest-outOfOrder.Milliseconds(), rollupStep.Milliseconds())
 	// What is older than raw samples are kept cannot be made any more.
 	kept := now.Add(-e.db.opts.Retention).UnixMilli()
 	from := max(rolled, floor(max(oldest-1, kept), rollupStep.Milliseconds()))
@@ -205,10 +208,7 @@ func (w *rollupWriter) put(ls labels.Labels, at int64, v float64) error {
 
 // rolledUpTo answers up to when roll-ups are complete; the gate must be held.
 func (e *embedded) rolledUpTo(ctx context.Context) (point int64, ok bool, err error) {
-	newest := e.rollup.Head().MaxTime()
-	for _, b := range e.rollup.Blocks() {
-		newest = max(newest, b.MaxTime())
-	}
+	newest := newestOf(e.rollup)
 	if newest == math.MinInt64 {
 		return 0, false, nil
 	}

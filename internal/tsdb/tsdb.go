@@ -46,6 +46,9 @@ type Options struct {
 	URL string
 	// WriteURL is where samples are sent to; "" is URL + "/api/v1/write".
 	WriteURL string
+	// Headers go with every request to an external store, as a token that it
+	// wants or the tenant that it knows us by.
+	Headers map[string]string
 	// Retention is how long raw samples are kept, RollupRetention how long
 	// roll-ups are.
 	Retention       time.Duration
