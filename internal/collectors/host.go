@@ -45,6 +45,8 @@ type host struct {
 	attrs    ops.Attrs
 	read     time.Time
 	bootAt   time.Time
+	// runsOn is found once: reading /proc/cpuinfo wakes every processor.
+	runsOn string
 }
 
 func (h *host) Collect(_ context.Context, out *collect.Batch) (err error) {
@@ -118,7 +120,10 @@ func (h *host) describe(stat kernelStat) ops.Attrs {
 			set("arch", unix.ByteSliceToString(u.Machine[:]))
 		}
 	}
-	set("virtualization", h.virtualization())
+	if h.runsOn == "" {
+		h.runsOn = h.virtualization()
+	}
+	set("virtualization", h.runsOn)
 	if stat.cpus > 0 {
 		attrs["cpu_count"] = whole(stat.cpus)
 	}
@@ -218,7 +223,7 @@ func (h *host) noticeBoot(out *collect.Batch) error {
 	if boot == "" || h.env.StateDir == "" {
 		return nil
 	}
-	where := filepath.Join(h.env.StateDir, "boot_id")
+	where := filepath.Join(h.env.StateDir, "host_boot_id")
 	last, known := readWord(where)
 	if known && last == boot {
 		return nil

@@ -19,7 +19,8 @@ import (
 type Roots struct {
 	Proc, Sys, Root              string
 	DockerSockets, PodmanSockets []string
-	// StateDir is where collectors keep their cursors.
+	// StateDir is where collectors keep their cursors, each in files that
+	// begin with its name.
 	StateDir string
 	// ToolDirs are searched for programs before the system's directories.
 	ToolDirs []string

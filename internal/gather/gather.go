@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -70,6 +71,11 @@ type Worker struct {
 // New makes a worker. A setting for a collector that does not exist is a
 // mistake in the configuration.
 func New(log *slog.Logger, o Options) (*Worker, error) {
+	if dir := o.Env.StateDir; dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the collectors' directory: %w", err)
+		}
+	}
 	w := &Worker{log: log, host: o.Host, hand: o.Hand, first: true, buffer: newBuffer(), number: time.Now().UnixMilli()}
 	for _, d := range o.Definitions {
 		w.jobs = append(w.jobs, newJob(log, d, o.Settings[d.Name], o.Env))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -63,9 +62,6 @@ func newJob(log *slog.Logger, d collect.Definition, s Setting, env collect.Env) 
 	}
 	env.Log = log.With("collector", d.Name)
 	env.Option = func(name string) string { return s.Options[name] }
-	if env.StateDir != "" {
-		env.StateDir = filepath.Join(env.StateDir, d.Name)
-	}
 	j.collector = d.Open(env)
 	return j
 }
