@@ -22,6 +22,8 @@ import (
 	"reeve/internal/loop"
 	"reeve/internal/ops"
 	"reeve/internal/store"
+	"reeve/internal/tsdb"
+	"reeve/internal/watch"
 )
 
 // A world is a real server over a real database.
@@ -33,6 +35,8 @@ type world struct {
 	dir    string
 	host   ops.Resource
 	fs     ops.Resource
+
+	metrics *tsdb.DB
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -52,6 +56,12 @@ func newWorld(t testing.TB, change ...func(*api.Deps)) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
 	w.db = openStore(t, w.dir)
+	metrics, err := tsdb.Open(t.Context(), quiet(), tsdb.Options{Dir: filepath.Join(w.dir, "metrics"), BallastSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.metrics = metrics
+	t.Cleanup(func() { metrics.Close() })
 	w.seed()
 	deps := w.deps()
 	for _, f := range change {
@@ -83,7 +93,7 @@ func (w *world) deps() api.Deps {
 	self.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "reeve_test"}, func() float64 { return 1 }))
 	return api.Deps{
 		Log: quiet(), Store: w.db, Self: self, DataDir: w.dir, Version: "test", Started: time.Now(),
-		Metrics: w.metrics(),
+		Metrics: w.ask(),
 		Desk:    w.desk(),
 		Loops:   func() []loop.Status { return []loop.Status{{Name: "stream"}} },
 		Stores:  func(context.Context) []api.StoreStatus { return []api.StoreStatus{{Name: "state", State: "ok"}} },
@@ -95,9 +105,8 @@ func (w *world) deps() api.Deps {
 		ConfigView:   func() any { return map[string]any{"listen": "127.0.0.1:7433"} },
 		Ready:        func() error { return nil },
 		ChecksEdited: func() {},
-		Detectors: []detect.Definition{{Name: "fs_full", Title: "File system is almost full", Kinds: []ops.Kind{ops.KindFilesystem},
-			Hold: 5 * time.Minute, Thresholds: []detect.Threshold{{Name: "warn", Default: 0.85, Unit: "ratio", Doc: "Opens at."}}}},
-		Collectors: []collect.Definition{{Name: "cpu", Doc: "Use of the processors.", Every: 10 * time.Second, Cost: collect.Cheap}},
+		Detectors:    []detect.Definition{fsFull},
+		Collectors:   []collect.Definition{{Name: "cpu", Doc: "Use of the processors.", Every: 10 * time.Second, Cost: collect.Cheap}},
 		ChannelTypes: []api.ChannelType{{Name: "webhook", Doc: "Posts JSON.", Settings: struct {
 			URL string `json:"url" doc:"Where to."`
 		}{}}},
@@ -105,70 +114,61 @@ func (w *world) deps() api.Deps {
 	}
 }
 
-func (w *world) metrics() api.Metrics {
+// ask hands questions about readings to a real store of them.
+func (w *world) ask() api.Metrics {
 	return api.Metrics{
-		Prometheus: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "prometheus "+r.URL.Path) }),
-		Range: func(_ context.Context, id string, metrics []string, from, to time.Time, points int) ([]api.ChartSeries, error) {
-			return []api.ChartSeries{{Metric: metrics[0], Points: []ops.Point{{At: from, Value: 0.5}}}}, nil
-		},
-		Latest: func(context.Context, []string, time.Duration) (map[string][]ops.Series, error) {
-			point := func(metric string, v float64) ops.Series {
-				return ops.Series{Metric: metric, Points: []ops.Point{{At: time.Now(), Value: v}}}
+		Prometheus: w.metrics.Handler(), Latest: w.metrics.Latest,
+		Range: func(ctx context.Context, id string, metrics []string, from, to time.Time, points int) (all []api.ChartSeries, err error) {
+			for _, m := range metrics {
+				bands, err := w.metrics.Range(ctx, tsdb.BandQuery{Selector: watch.Selector(m, id, nil), From: from, To: to, MaxPoints: points})
+				if err != nil {
+					return nil, err
+				}
+				for _, b := range bands {
+					c := api.ChartSeries{Metric: b.Metric}
+					for _, p := range b.Points {
+						c.Points, c.Min, c.Max = append(c.Points, ops.Point{At: p.At, Value: p.Avg}), append(c.Min, p.Min), append(c.Max, p.Max)
+					}
+					all = append(all, c)
+				}
 			}
-			return map[string][]ops.Series{w.host.ID: {point("cpu_busy_ratio", 0.25)}, w.fs.ID: {point("fs_used_ratio", 0.9)}}, nil
+			return all, nil
 		},
 		Names: func(context.Context, string) ([]string, error) { return []string{"cpu_busy_ratio"}, nil },
 	}
 }
 
-// desk moves findings in the store, as the watch does.
-func (w *world) desk() api.Desk {
-	note := func(ctx context.Context, id, verb, actor, reason string, change func(*ops.Finding)) (f ops.Finding, err error) {
-		err = w.db.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-			if f, err = tx.Finding(ctx, id); err != nil {
-				return err
-			}
-			f, err = tx.NoteFinding(ctx, f, verb, store.Why{Actor: actor, Reason: reason}, change)
-			return err
-		})
-		return f, err
-	}
-	return api.Desk{
-		AckFinding: func(ctx context.Context, id, actor, reason string) (f ops.Finding, err error) {
-			err = w.db.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-				if f, err = tx.Finding(ctx, id); err != nil {
-					return err
-				}
-				f, err = tx.MoveFinding(ctx, f, ops.FindingAcknowledge, store.Why{Actor: actor, Reason: reason}, func(f *ops.Finding) { f.AckedBy = actor })
-				return err
-			})
-			return f, err
-		},
-		Suppress: func(ctx context.Context, id string, s ops.Suppression) (ops.Finding, error) {
-			return note(ctx, id, "suppress", s.Actor, s.Reason, func(f *ops.Finding) { f.Suppression = &s })
-		},
-		Unsuppress: func(ctx context.Context, id, actor, reason string) (ops.Finding, error) {
-			return note(ctx, id, "unsuppress", actor, reason, func(f *ops.Finding) { f.Suppression = nil })
-		},
-		Resolve: func(ctx context.Context, id, actor, reason string) (ops.Finding, error) {
-			return note(ctx, id, "claim", actor, reason, func(f *ops.Finding) { f.Claim = actor })
-		},
-		AckIncident: func(ctx context.Context, id, actor, reason string) (i ops.Incident, err error) {
-			err = w.db.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-				if i, err = tx.Incident(ctx, id); err != nil {
-					return err
-				}
-				i, err = tx.MoveIncident(ctx, i, ops.IncidentAcknowledge, store.Why{Actor: actor}, func(*ops.Incident) {})
-				return err
-			})
-			return i, err
-		},
-		Explain: func(_ context.Context, id, condition string) (any, error) {
-			return map[string]string{"resource": id, "condition": condition}, nil
-		},
-		Story: func(context.Context, string) (any, error) { return map[string]string{"what": "It is full."}, nil },
+// read stores one reading.
+func (w *world) read(r ops.Resource, metric string, at time.Time, value float64) {
+	w.t.Helper()
+	err := w.metrics.Append(context.Background(), []tsdb.Sample{{Ref: w.metrics.Ref("alpha", r.ID, metric, nil), At: at, Value: value}})
+	if err != nil {
+		w.t.Fatal(err)
 	}
 }
+
+// desk hands decisions to a real watch.
+func (w *world) desk() api.Desk {
+	watched := watch.New(quiet(), w.db, w.metrics, []detect.Definition{fsFull}, nil)
+	return api.Desk{
+		AckFinding: watched.AckFinding, Suppress: watched.Suppress, Unsuppress: watched.Unsuppress,
+		Resolve: watched.Resolve, AckIncident: watched.AckIncident,
+		Explain: func(ctx context.Context, id, condition string) (any, error) {
+			return watched.Explain(ctx, id, condition)
+		},
+		Story: func(ctx context.Context, id string) (any, error) { return watched.Story(ctx, id) },
+	}
+}
+
+var fsFull = detect.Definition{Name: "fs_full", Title: "File system is almost full", Doc: "Too little room is left.",
+	Kinds: []ops.Kind{ops.KindFilesystem}, Metrics: []string{"fs_used_ratio"}, Hold: 5 * time.Minute, Clear: time.Minute,
+	Thresholds: []detect.Threshold{{Name: "warn", Default: 0.85, Unit: "ratio", Doc: "Opens at."}},
+	Eval: func(s detect.Subject) detect.Verdict {
+		if v, ok := s.Value("fs_used_ratio"); ok && v >= s.Limit("warn") {
+			return detect.Badf(ops.Warning, "%.0f %% used", v*100)
+		}
+		return detect.OK()
+	}}
 
 func (w *world) seed() {
 	now := time.Now().UTC()
@@ -186,6 +186,8 @@ func (w *world) seed() {
 		}
 		return nil
 	})
+	w.read(w.host, "cpu_busy_ratio", now, 0.25)
+	w.read(w.fs, "fs_used_ratio", now, 0.9)
 }
 
 func resourceOf(host, source, key string, kind ops.Kind, name string, now time.Time) ops.Resource {

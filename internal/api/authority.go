@@ -38,13 +38,13 @@ const (
 )
 
 // tlsConfig makes the TLS settings of the listener for the network.
-func tlsConfig(o ListenOptions, now func() time.Time) (*tls.Config, error) {
+func tlsConfig(o TLSFiles, now func() time.Time) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	if (o.CertFile == "") != (o.KeyFile == "") {
+	if (o.Cert == "") != (o.Key == "") {
 		return nil, ops.Errorf(ops.Invalid, "the TLS certificate needs both its file and the file of its key")
 	}
-	if o.CertFile != "" {
-		given := &givenCert{certFile: o.CertFile, keyFile: o.KeyFile, now: now}
+	if o.Cert != "" {
+		given := &givenCert{certFile: o.Cert, keyFile: o.Key, now: now}
 		if _, err := given.get(nil); err != nil {
 			return nil, err
 		}

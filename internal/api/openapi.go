@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"reeve/internal/schema"
+	"reeve/internal/watch"
 )
 
 // The few parts of OpenAPI 3.1 that the description uses.
@@ -68,6 +69,8 @@ func describe(routes []Route, version string) ([]byte, error) {
 	for _, event := range []reflect.Type{reflect.TypeFor[HelloEvent](), reflect.TypeFor[SamplesEvent]()} {
 		set.Ref(event)
 	}
+	// The story is told by a function of the desk and has no type in the detail.
+	set.Defs()[schemaName(reflect.TypeFor[IncidentDetail]())].Properties["explain"] = set.Ref(reflect.TypeFor[watch.Story]())
 	doc.Components.Schemas = set.Defs()
 	doc.Components.SecuritySchemes = map[string]any{
 		"session": map[string]string{"type": "apiKey", "in": "cookie", "name": cookieName},
@@ -141,7 +144,7 @@ func operationID(r Route) string {
 
 // plainPackages are those whose types keep their bare names in the
 // description.
-var plainPackages = []string{"api", "ops", "store"}
+var plainPackages = []string{"api", "ops", "store", "watch"}
 
 // schemaName names a type in the description: lists by what they hold, types
 // of other packages with the package in front.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"reeve/internal/ops"
+	"reeve/internal/watch"
 )
 
 // remoteWriteBytes bounds one request of remote write.
@@ -19,6 +20,9 @@ func (s *Server) table() []Route {
 func (s *Server) estateRoutes() []Route {
 	resources := route("GET /api/v1/resources", Read, "Resources, by name unless sorted otherwise.", s.resources)
 	resources.Out = reflect.TypeFor[List[ops.Resource]]()
+	explain := route("GET /api/v1/explain", Read, "Why a condition of a resource is or is not a finding, delivered, suppressed.", s.explain)
+	explainFinding := route("GET /api/v1/explain/{id}", Read, "The same for a finding.", s.explainFinding)
+	explain.Out, explainFinding.Out = reflect.TypeFor[watch.Explanation](), reflect.TypeFor[watch.Explanation]()
 	return []Route{
 		route("GET /api/v1/status", Read, "One screen: hosts, counts, loops, stores, collectors, channels, coverage.", s.status),
 		route("GET /api/v1/hosts", Read, "Hosts with their newest readings.", s.hosts),
@@ -38,8 +42,8 @@ func (s *Server) estateRoutes() []Route {
 		route("GET /api/v1/incidents/{id}", Read, "One incident with members, resources, time-line, deliveries and its story.", s.incident),
 		route("POST /api/v1/incidents/{id}/ack", Operate, "Acknowledge: somebody looks after it, reminders stop.", s.ackIncident),
 
-		route("GET /api/v1/explain", Read, "Why a condition of a resource is or is not a finding, delivered, suppressed.", s.explain),
-		route("GET /api/v1/explain/{id}", Read, "The same for a finding.", s.explainFinding),
+		explain,
+		explainFinding,
 
 		route("GET /api/v1/checks", Read, "Declared checks.", s.checks),
 		route("POST /api/v1/checks", Operate, "Declare a check.", s.addCheck),
