@@ -2,6 +2,7 @@ package detectors
 
 import (
 	"strings"
+	"time"
 
 	"reeve/internal/detect"
 	"reeve/internal/ops"
@@ -10,10 +11,11 @@ import (
 var _ = all.Add(detect.Definition{
 	Name:  "channel_failing",
 	Title: "Messages do not reach their channel",
-	Doc: "A message could not be delivered although it was tried for a day, or the channel refuses messages for good: nobody hears through it. " +
-		"It opens at once and clears when the channel takes messages again.",
+	Doc: "A message to the channel failed three times, or the last one was given up after a day, for a minute: nobody hears through it. " +
+		"It clears when the channel takes messages again, or a test of it succeeds.",
 	Kinds: []ops.Kind{ops.KindComponent},
 	Role:  detect.Workload,
+	Hold:  time.Minute,
 	Eval:  channelFailing,
 	Causes: []string{
 		"The address, token or password of the channel is wrong or was withdrawn.",
@@ -36,17 +38,15 @@ func channelFailing(s detect.Subject) detect.Verdict {
 	if !ok {
 		return detect.NoData()
 	}
-	dead, _ := attrs.Number("dead")
-	if (state == "ok" || state == "disabled") && dead == 0 {
+	if state == "ok" || state == "disabled" {
 		return fine("%s is %s", name, state)
 	}
 	v := detect.Badf(ops.Critical, "%s does not deliver", name).Fact("state", "%s", state)
-	if dead > 0 {
-		v.Summary += ": " + count(int(dead), "message was", "messages were") + " given up"
-		v = v.Fact("given_up", "%.0f", dead)
+	if failures, ok := attrs.Number("failures"); ok && failures > 0 {
+		v = v.Fact("failures", "%.0f", failures)
 	}
 	if reason, ok := attrs.Text("error"); ok && reason != "" {
-		v.Summary += "; " + reason
+		v.Summary += ": " + reason
 		v = v.Fact("error", "%s", reason)
 	}
 	return v

@@ -14,7 +14,7 @@ var _ = all.Add(detect.Definition{
 		"It clears with the next call.",
 	Kinds:   []ops.Kind{ops.KindCheck},
 	Role:    detect.Symptom,
-	Metrics: []string{"check_heartbeat_age_seconds", "check_up"},
+	Metrics: []string{"check_heartbeat_age_seconds"},
 	Eval:    heartbeatMissing,
 	Causes: []string{
 		"The job did not run: its timer, cron or host is down.",
@@ -40,29 +40,23 @@ func heartbeatMissing(s detect.Subject) detect.Verdict {
 	graceMS, _ := attrs.Number("grace_ms")
 	period := seconds(every / 1000)
 	grace := seconds(graceMS / 1000)
-	age, x, came := heartbeatAge(s)
-	if !came {
-		// Until it first came, it is late by the time since it was declared;
-		// someone must have looked for it lately.
-		if _, looked := s.Value("check_up"); !looked || s.Resource.FirstSeen.IsZero() {
-			return detect.NoData()
-		}
-		age = s.Now.Sub(s.Resource.FirstSeen)
+	age, x, ok := heartbeatAge(s)
+	if !ok {
+		return detect.NoData()
 	}
 	if age <= period+grace {
 		return fine("%s is not late: it should come every %s", name, span(period))
 	}
-	v := detect.Badf(ops.Critical, "%s was last heard of %s ago; it should come every %s", name, span(age), span(period))
-	if !came {
-		v.Summary = name + " never came; it should come every " + span(period)
-	} else {
-		v = v.With(x).Fact("last_beat", "%s", s.Now.Add(-age).UTC().Format(time.RFC3339))
+	v := detect.Badf(ops.Critical, "%s was last heard of %s ago; it should come every %s", name, span(age), span(period)).
+		Fact("last_beat", "%s", s.Now.Add(-age).UTC().Format(time.RFC3339))
+	if _, came := attrs.Text("last_beat"); !came {
+		v = detect.Badf(ops.Critical, "%s never came; it should come every %s", name, span(period))
 	}
-	return v.Fact("every", "%s", span(period)).Fact("grace", "%s", span(grace)).AtOnce()
+	return v.With(x).Fact("every", "%s", span(period)).Fact("grace", "%s", span(grace)).AtOnce()
 }
 
-// HeartbeatAge answers how long ago it came: the age at the last reading and
-// the time since that.
+// HeartbeatAge answers how long ago it came, or was first expected: the age
+// at the last reading and the time since that.
 func heartbeatAge(s detect.Subject) (age time.Duration, x ops.Series, ok bool) {
 	old, x, ok := reading(s, "check_heartbeat_age_seconds")
 	if !ok {
