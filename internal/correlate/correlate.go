@@ -10,6 +10,7 @@ package correlate
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -57,14 +58,29 @@ type Grouped struct {
 // in which their first member opened. Of findings with one ID the first to
 // open counts.
 func Groups(findings []Member, topo Topology) []Group {
-	all := sorted(findings)
-	links := connect(all, topo)
-	var groups []Group
-	done := make([]bool, len(all))
-	for i := range all {
-		if !done[i] {
-			groups = append(groups, group(all, links, reach(links, i, done)))
+	var sights []*sight
+	hosts := map[string][]int{} // only findings of one host can be a pair
+	for i, m := range sorted(findings) {
+		s := view(m, topo)
+		sights = append(sights, s)
+		hosts[s.place()] = append(hosts[s.place()], i)
+	}
+	byFirst := map[int]Group{}
+	for _, rest := range hosts {
+		for len(rest) > 0 {
+			var found []step
+			found, rest = spread(sights, rest[0], rest)
+			members := make([]int, len(found))
+			for i, f := range found {
+				members[i] = f.at
+			}
+			slices.Sort(members)
+			byFirst[members[0]] = group(sights, members)
 		}
+	}
+	groups := make([]Group, 0, len(byFirst))
+	for _, first := range slices.Sorted(maps.Keys(byFirst)) {
+		groups = append(groups, byFirst[first])
 	}
 	return groups
 }
@@ -83,88 +99,54 @@ func sorted(findings []Member) []Member {
 	})
 }
 
-// A link joins a finding to another; reason says why it is there, given the
-// other.
-type link struct {
-	to     int
-	reason string
+// A step is a finding that was reached from another, and the rule that makes
+// them a pair.
+type step struct {
+	at, from int
+	rule     why
 }
 
-// Connect finds the pairs. Only findings of one host can be a pair, and only
-// those that opened near to each other, so that few are compared.
-func connect(all []Member, topo Topology) [][]link {
-	links := make([][]link, len(all))
-	hosts := map[string][]int{}
-	for i, m := range all {
-		place := "resource " + m.ResourceID
-		if r, ok := topo[m.ResourceID]; ok && r.HostID != "" {
-			place = "host " + r.HostID
-		}
-		for _, j := range slices.Backward(hosts[place]) {
-			if m.OpenedAt.Sub(all[j].OpenedAt) > Near {
-				break
+// Spread answers the findings of a pool that are connected with one of it, by
+// the fewest steps, and those that are not. A finding that was reached is
+// compared no more, so that a storm with one cause is cheap.
+func spread(sights []*sight, start int, pool []int) (found []step, left []int) {
+	found = []step{{at: start, from: -1}}
+	left = slices.DeleteFunc(slices.Clone(pool), func(i int) bool { return i == start })
+	for k := 0; k < len(found); k++ {
+		from := found[k].at
+		left = slices.DeleteFunc(left, func(i int) bool {
+			if sights[i].OpenedAt.Sub(sights[from].OpenedAt).Abs() > Near {
+				return false
 			}
-			if why, ok := related(view(m, topo), view(all[j], topo)); ok {
-				links[i] = append(links[i], link{j, why.of(m, all[j], topo)})
-				links[j] = append(links[j], link{i, why.reverse().of(all[j], m, topo)})
+			rule, ok := related(sights[i], sights[from])
+			if ok {
+				found = append(found, step{i, from, rule})
 			}
-		}
-		hosts[place] = append(hosts[place], i)
+			return ok
+		})
 	}
-	return links
-}
-
-// Reach answers every finding that is connected with the given one.
-func reach(links [][]link, from int, done []bool) []int {
-	found := []int{from}
-	done[from] = true
-	for at := 0; at < len(found); at++ {
-		for _, l := range links[found[at]] {
-			if !done[l.to] {
-				done[l.to] = true
-				found = append(found, l.to)
-			}
-		}
-	}
-	slices.Sort(found)
-	return found
+	return found, left
 }
 
 // Group names the root of connected findings and takes for every other the
-// reason that leads to the root by the fewest steps.
-func group(all []Member, links [][]link, members []int) Group {
+// rule that leads to the root by the fewest steps.
+func group(sights []*sight, members []int) Group {
 	root := slices.MinFunc(members, func(i, j int) int {
-		return cmp.Or(cmp.Compare(all[j].Role, all[i].Role), cmp.Compare(i, j))
+		return cmp.Or(cmp.Compare(sights[j].Role, sights[i].Role), cmp.Compare(i, j))
 	})
 	reasons := map[int]string{root: "it is the only finding"}
 	if len(members) > 1 {
 		reasons[root] = "it is taken as the cause: of these findings it is the nearest to a cause by its kind, or opened first of the nearest"
 	}
-	for todo := []int{root}; len(todo) > 0; todo = todo[1:] {
-		at := todo[0]
-		near := slices.Clone(links[at])
-		slices.SortFunc(near, func(a, b link) int { return cmp.Compare(a.to, b.to) })
-		for _, l := range near {
-			if _, has := reasons[l.to]; !has {
-				reasons[l.to] = reasonTowards(links[l.to], at)
-				todo = append(todo, l.to)
-			}
-		}
+	steps, _ := spread(sights, root, members)
+	for _, s := range steps[1:] {
+		reasons[s.at] = s.rule.of(sights[s.at], sights[s.from])
 	}
-	g := Group{Root: all[root].FindingID, Members: []Grouped{{all[root].FindingID, reasons[root]}}}
+	g := Group{Root: sights[root].FindingID, Members: []Grouped{{sights[root].FindingID, reasons[root]}}}
 	for _, i := range members {
 		if i != root {
-			g.Members = append(g.Members, Grouped{all[i].FindingID, reasons[i]})
+			g.Members = append(g.Members, Grouped{sights[i].FindingID, reasons[i]})
 		}
 	}
 	return g
-}
-
-func reasonTowards(links []link, to int) string {
-	for _, l := range links {
-		if l.to == to {
-			return l.reason
-		}
-	}
-	return ""
 }

@@ -286,3 +286,34 @@ func TestFileSystemsKnowTheirDevice(t *testing.T) {
 		}
 	}
 }
+
+// A storm of findings must not cost a pass its time.
+func BenchmarkGroupsOfAStorm(b *testing.B) {
+	topo := correlate.Topology{"web1": {ID: "web1", Kind: ops.KindHost, Name: "web1", HostID: "web1"}}
+	findings := []correlate.Member{member("web1", "memory_pressure", 2, 0)}
+	for i := range 3000 {
+		id := fmt.Sprint("web1/", i)
+		topo[id] = ops.Resource{ID: id, Kind: ops.KindContainer, Name: id, HostID: "web1", ParentID: "web1"}
+		findings = append(findings, member(id, "container_unhealthy", 1, i%500))
+	}
+	for b.Loop() {
+		if n := len(correlate.Groups(findings, topo)); n != 1 {
+			b.Fatalf("%d groups", n)
+		}
+	}
+}
+
+func BenchmarkGroupsWithoutACommonCause(b *testing.B) {
+	topo := correlate.Topology{}
+	var findings []correlate.Member
+	for i := range 3000 {
+		id := fmt.Sprint("web1/", i)
+		topo[id] = ops.Resource{ID: id, Kind: ops.KindContainer, Name: id, HostID: "web1", ParentID: "web1"}
+		findings = append(findings, member(id, "container_unhealthy", 1, i%500))
+	}
+	for b.Loop() {
+		if n := len(correlate.Groups(findings, topo)); n != len(findings) {
+			b.Fatalf("%d groups", n)
+		}
+	}
+}

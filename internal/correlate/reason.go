@@ -8,10 +8,10 @@ import (
 	"reeve/internal/ops"
 )
 
-// Of writes why finding m is with another, in one sentence.
-func (w why) of(m, other Member, topo Topology) string {
-	mine, theirs := topo[m.ResourceID], topo[other.ResourceID]
-	when := "opened " + apart(m.OpenedAt.Sub(other.OpenedAt)) + " " + condition(other)
+// Of writes why a finding is with another, in one sentence.
+func (w why) of(s, other *sight) string {
+	mine, theirs := s.resource, other.resource
+	when := "opened " + apart(s.OpenedAt.Sub(other.OpenedAt)) + " " + strings.ReplaceAll(other.Condition, "_", " ")
 	switch w {
 	case sameResource:
 		return when + " on the same " + kindOf(mine)
@@ -43,8 +43,6 @@ func standing(work, trouble ops.Resource) string {
 	}
 	return "which belongs to the host " + how
 }
-
-func condition(m Member) string { return strings.ReplaceAll(m.Condition, "_", " ") }
 
 func named(r ops.Resource) string {
 	if r.Name == "" {

@@ -13,10 +13,12 @@ type sight struct {
 	resource ops.Resource
 	project  string // ID of the compose project, or of the service without one
 	known    bool
+	hurts    bool // see hurtsWork
+	work     bool // see isWork
 }
 
-func view(m Member, topo Topology) sight {
-	s := sight{Member: m}
+func view(m Member, topo Topology) *sight {
+	s := &sight{Member: m}
 	s.resource, s.known = topo[m.ResourceID]
 	// A loop of parents would be a mistake of the store; it must not hang us.
 	for r, steps := s.resource, 0; r.ID != "" && steps < 5; r, steps = topo[r.ParentID], steps+1 {
@@ -24,10 +26,20 @@ func view(m Member, topo Topology) sight {
 			s.project = r.ID
 		}
 	}
+	s.hurts, s.work = hurtsWork(s), isWork(s)
 	return s
 }
 
-func (s sight) is(kinds ...ops.Kind) bool { return slices.Contains(kinds, s.resource.Kind) }
+// Place answers what two findings must have in common to be compared: the
+// host, or the resource when its host is not known.
+func (s *sight) place() string {
+	if s.resource.HostID != "" {
+		return "host " + s.resource.HostID
+	}
+	return "resource " + s.ResourceID
+}
+
+func (s *sight) is(kinds ...ops.Kind) bool { return slices.Contains(kinds, s.resource.Kind) }
 
 // A why is the rule that makes two findings a pair, seen from one of them.
 type why int
@@ -42,20 +54,6 @@ const (
 	bothReeve
 )
 
-func (w why) reverse() why {
-	switch w {
-	case runsOnCause:
-		return causeOfWork
-	case causeOfWork:
-		return runsOnCause
-	case liesOnDevice:
-		return deviceBelow
-	case deviceBelow:
-		return liesOnDevice
-	}
-	return w
-}
-
 // Calendar conditions come with the days and not with a fault: they have no
 // cause among the findings and are none.
 var calendar = []string{"reboot_required", "updates_security_pending"}
@@ -68,7 +66,7 @@ var space = []string{"fs_full", "fs_full_soon", "fs_inodes_full"}
 
 // Related says whether two findings that opened near to each other on one
 // host have one cause, and why, seen from a.
-func related(a, b sight) (why, bool) {
+func related(a, b *sight) (why, bool) {
 	switch {
 	case slices.Contains(calendar, a.Condition) || slices.Contains(calendar, b.Condition):
 		return 0, false
@@ -76,9 +74,9 @@ func related(a, b sight) (why, bool) {
 		return sameResource, true
 	case !a.known || !b.known:
 		return 0, false
-	case hurtsWork(b) && isWork(a):
+	case b.hurts && a.work:
 		return runsOnCause, true
-	case hurtsWork(a) && isWork(b):
+	case a.hurts && b.work:
 		return causeOfWork, true
 	case a.project != "" && a.project == b.project:
 		return sameProject, true
@@ -94,14 +92,14 @@ func related(a, b sight) (why, bool) {
 
 // HurtsWork says that the host or a part of it is in a trouble from which
 // what runs there may fail.
-func hurtsWork(s sight) bool {
+func hurtsWork(s *sight) bool {
 	return s.Role >= Capacity && !slices.Contains(harmless, s.Condition) && s.is(ops.KindHost, ops.KindFilesystem,
 		ops.KindDisk, ops.KindArray, ops.KindPool, ops.KindInterface, ops.KindGPU)
 }
 
 // IsWork says that a finding is of something that runs on the host or is
 // probed from it.
-func isWork(s sight) bool {
+func isWork(s *sight) bool {
 	return s.Role < Capacity && !slices.Contains(harmless, s.Condition) &&
 		s.is(ops.KindContainer, ops.KindService, ops.KindProject, ops.KindUnit, ops.KindCheck)
 }
@@ -110,7 +108,7 @@ func isWork(s sight) bool {
 // a file system on an array, pool or disk, an array or pool on a disk. The
 // kernel's errors of the host speak of some device, which is above disks and
 // below the rest.
-func liesOn(a, b sight) bool {
+func liesOn(a, b *sight) bool {
 	if a.Role < Storage || b.Role < Storage || !storageFault(a) || !storageFault(b) {
 		return false
 	}
@@ -127,7 +125,7 @@ func liesOn(a, b sight) bool {
 	return memberOf(a.resource, b.resource)
 }
 
-func storageFault(s sight) bool {
+func storageFault(s *sight) bool {
 	return !slices.Contains(space, s.Condition) && !slices.Contains(harmless, s.Condition)
 }
 
