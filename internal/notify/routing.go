@@ -133,8 +133,14 @@ func (n *Notify) tell(ctx context.Context, tx *store.Tx, incidents []string) err
 }
 
 func (n *Notify) enqueue(ctx context.Context, tx *store.Tx, c Case, v Verdict) error {
+	// The messages about one incident keep their order also when a clock does
+	// not move or goes back.
+	at := tx.Now()
+	if last := len(c.Past) - 1; last >= 0 && !at.After(c.Past[last].CreatedAt) {
+		at = c.Past[last].CreatedAt.Add(time.Millisecond)
+	}
 	d := ops.Delivery{
-		ID: ops.NewID(ops.DeliveryID), Channel: v.Channel, IncidentID: c.Incident.ID, NextAt: tx.Now(), CreatedAt: tx.Now(),
+		ID: ops.NewID(ops.DeliveryID), Channel: v.Channel, IncidentID: c.Incident.ID, NextAt: tx.Now(), CreatedAt: at,
 		DedupeKey: dedupeKey(tx.Now(), c, v), Message: n.composer.Compose(tx.Now(), c, v),
 	}
 	d.Message.ID = d.ID

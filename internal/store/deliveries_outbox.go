@@ -29,11 +29,11 @@ type OutboxCount struct {
 	LastOK  time.Time // when one was taken last
 }
 
-// CountOutbox answers, by channel and state, what was made since a time and
+// CountOutbox answers, by channel and state, what ended since a time and
 // everything that still waits.
 func (v view) CountOutbox(ctx context.Context, since time.Time) ([]OutboxCount, error) {
 	rows, err := v.q.QueryContext(ctx, `SELECT channel, state, count(*), max(attempts), max(next_ms), max(delivered_ms) FROM delivery
-		WHERE created_ms >= $1 OR state IN ('queued', 'sending') GROUP BY channel, state ORDER BY channel, state`, toMS(since))
+		WHERE state IN ('queued', 'sending') OR (state IN ('delivered', 'dead') AND next_ms >= $1) GROUP BY channel, state ORDER BY channel, state`, toMS(since))
 	if err != nil {
 		return nil, fmt.Errorf("count outbox: %w", err)
 	}
