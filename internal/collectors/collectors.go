@@ -27,8 +27,9 @@ func All() []collect.Definition { return all.All() }
 func Get(name string) (collect.Definition, bool) { return all.Get(name) }
 
 // smallLimit bounds what readSmall takes in: no file of /proc or /sys that a
-// collector wants is larger, whatever a recorded tree holds.
-const smallLimit = 1 << 20
+// collector wants is larger (the longest is the table of mounts of a host with
+// thousands of containers), whatever a recorded tree holds.
+const smallLimit = 4 << 20
 
 // readSmall reads a whole small file. It fails when the file is larger than
 // smallLimit or is a pipe without data: it never waits.

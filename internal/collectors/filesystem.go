@@ -319,7 +319,7 @@ func realMounts(mounts []fsMount, types, ignore []string) []fsMount {
 		odd := slices.Contains(unreal, m.fstype) && !slices.Contains(types, m.fstype)
 		// Where the root itself is made of layers it is the disk of this
 		// system (a container, a live system); elsewhere it is a container's.
-		if odd && !(m.point == "/" && strings.HasPrefix(m.fstype, "overlay")) || slices.Contains(ignore, m.point) {
+		if odd && !(m.point == "/" && strings.HasPrefix(m.fstype, "overlay")) || ofContainer(m.point) || slices.Contains(ignore, m.point) {
 			continue
 		}
 		i, known := chosen[m.number]
@@ -332,6 +332,18 @@ func realMounts(mounts []fsMount, types, ignore []string) []fsMount {
 		}
 	}
 	return real
+}
+
+// ofContainer reports whether a mount is the root of a container, which the
+// storage drivers for ZFS, btrfs and LVM make of a real file system. Volumes
+// are in the same directories and hold data.
+func ofContainer(point string) bool {
+	for _, dir := range []string{"/var/lib/docker/", "/var/lib/containerd/", "/var/lib/containers/storage/", "/run/containerd/"} {
+		if strings.HasPrefix(point, dir) {
+			return !strings.Contains(point, "/volumes/")
+		}
+	}
+	return false
 }
 
 // topMost drops mounts that another on the same point hides.

@@ -109,6 +109,9 @@ func TestRealMounts(t *testing.T) {
 		"7 1 8:10 / /over rw - xfs /dev/sdy rw",
 		"8 1 0:60 /@ /b rw - btrfs /dev/sdc rw,subvol=/@",
 		"9 1 0:60 /@home /b/home rw - btrfs /dev/sdc rw,subvol=/@home",
+		"10 1 0:70 / /var/lib/docker/zfs/graph/1f rw - zfs tank/docker/1f rw",
+		"11 1 0:71 / /var/lib/docker/volumes/nas/_data rw - nfs4 nas:/v rw",
+		"12 1 8:40 / /var/lib/docker rw - ext4 /dev/sdd rw",
 		"not a mount", "9 1 8:1 / relative rw - ext4 /dev/sda1 rw", "",
 	}, "\n")
 	names := func(mounts []fsMount) string {
@@ -118,10 +121,10 @@ func TestRealMounts(t *testing.T) {
 		}
 		return strings.Join(all, " ")
 	}
-	if got := names(realMounts(parseMounts([]byte(table)), nil, nil)); got != "/ /host /mnt/loop /over /b" {
+	if got := names(realMounts(parseMounts([]byte(table)), nil, nil)); got != "/ /host /mnt/loop /over /b /var/lib/docker/volumes/nas/_data /var/lib/docker" {
 		t.Error(got)
 	}
-	if got := names(realMounts(parseMounts([]byte(table)), []string{"tmpfs"}, []string{"/over", "/"})); got != "/host /mnt/loop /mnt/loop/x /b" {
+	if got := names(realMounts(parseMounts([]byte(table)), []string{"tmpfs"}, []string{"/over", "/"})); got != "/host /mnt/loop /mnt/loop/x /b /var/lib/docker/volumes/nas/_data /var/lib/docker" {
 		t.Error(got)
 	}
 }
