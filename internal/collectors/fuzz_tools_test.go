@@ -57,7 +57,7 @@ func FuzzParseSmart(f *testing.F) {
 				t.Fatalf("a scan led to the arguments %q", d)
 			}
 		}
-		r, err := parseSmart(b)
+		r, err := parseSmart[smartReport](b)
 		if err != nil {
 			return
 		}

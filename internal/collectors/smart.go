@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -39,30 +40,31 @@ var _ = all.Add(collect.Definition{
 		{Name: "disk_crc_errors_count", Unit: "count", Doc: "Transfer errors between disk and controller: mostly the cable."},
 	},
 	Kinds: []ops.Kind{ops.KindDisk},
-	Open:  func(env collect.Env) collect.Collector { return &smartDisks{env: env} },
+	Open: func(env collect.Env) collect.Collector {
+		return &smartDisks{env: env, last: map[string]ops.Attrs{}}
+	},
 })
 
-// smartStandby is the exit status that smartctl is told to give for a disk
-// that sleeps; no combination of its own error bits that occurs is equal.
-const smartStandby = 7
-
-// smartDiskTimeout bounds one disk, so that a dead one does not cost the
-// others their reading.
-const smartDiskTimeout = 30 * time.Second
-
-// smartMaxDisks bounds a pass.
-const smartMaxDisks = 256
-
-// The bits of smartctl's exit status that say something about the disk.
 const (
+	// smartStandby is the exit status that smartctl is told to give for a
+	// disk that sleeps; its own error bits never add up to it.
+	smartStandby = 7
+	// The bits of the exit status that say something about the disk.
 	smartBitUsage   = 1 << 0
 	smartBitOpen    = 1 << 1
 	smartBitFailing = 1 << 3
+	// smartDiskTimeout bounds one disk, so that a dead one does not cost the
+	// others their reading; smartMaxDisks bounds a pass.
+	smartDiskTimeout = 30 * time.Second
+	smartMaxDisks    = 256
 )
 
-const smartRemedy = "run the agent as root or give it CAP_SYS_RAWIO, and CAP_SYS_ADMIN for NVMe disks"
-
-type smartDisks struct{ env collect.Env }
+type smartDisks struct {
+	env collect.Env
+	// last is what each disk said when it was last awake: a disk that fails
+	// does not recover in its sleep.
+	last map[string]ops.Attrs
+}
 
 // Collect asks every disk in turn: side by side they would slow each other on
 // a shared controller.
@@ -115,7 +117,7 @@ func (s *smartDisks) mayHaveSMART() bool {
 // scan names the controller of an NVMe disk, the kernel its name space.
 func (s *smartDisks) diskName(d smartDevice) string {
 	base := path.Base(d.Name)
-	if smartNeedsType(d.Type) && strings.ContainsAny(d.Type, ",") {
+	if d.hidden() {
 		return strings.TrimPrefix(path.Clean(d.Name), "/dev/") + "-" + d.Type
 	}
 	if !smartController.MatchString(base) {
@@ -146,9 +148,8 @@ func smartNeedsType(typ string) bool {
 }
 
 func (s *smartDisks) disk(ctx context.Context, out *collect.Batch, d smartDevice, name string) error {
-	ref := out.Ref("linux", "disk:"+name)
 	if s.suspended(name) {
-		out.See(ops.Sighting{Key: ref, Kind: ops.KindDisk, Name: name, Observed: ops.Attrs{"standby": "true"}})
+		s.asleep(out, d, name)
 		return nil
 	}
 	args := []string{"--json=c", "-n", "standby," + strconv.Itoa(smartStandby), "-a"}
@@ -162,10 +163,10 @@ func (s *smartDisks) disk(ctx context.Context, out *collect.Batch, d smartDevice
 		return err
 	}
 	if answer.Exit == smartStandby {
-		out.See(ops.Sighting{Key: ref, Kind: ops.KindDisk, Name: name, Observed: ops.Attrs{"standby": "true"}})
+		s.asleep(out, d, name)
 		return nil
 	}
-	r, err := parseSmart(answer.Stdout)
+	r, err := parseSmart[smartReport](answer.Stdout)
 	if err != nil {
 		return err
 	}
@@ -176,8 +177,28 @@ func (s *smartDisks) disk(ctx context.Context, out *collect.Batch, d smartDevice
 	if !r.hasSMART() {
 		return nil
 	}
-	s.report(out, ref, name, r, answer.Exit, smartNeedsType(d.Type))
+	s.report(out, d, name, r, answer.Exit)
 	return nil
+}
+
+// ref answers the key of a disk. One that only smartctl reaches is a resource
+// of this collector alone: the list of the disk collector does not have it.
+func (d smartDevice) ref(out *collect.Batch, name string) ops.ResourceKey {
+	if d.hidden() {
+		return out.Ref("smart", "disk:"+name)
+	}
+	return out.Ref("linux", "disk:"+name)
+}
+
+// hidden reports whether a disk is behind a controller that shows the kernel
+// its volumes only.
+func (d smartDevice) hidden() bool { return smartNeedsType(d.Type) && strings.Contains(d.Type, ",") }
+
+func (s *smartDisks) asleep(out *collect.Batch, d smartDevice, name string) {
+	attrs := ops.Attrs{}
+	maps.Copy(attrs, s.last[name])
+	attrs["standby"] = "true"
+	out.See(ops.Sighting{Key: d.ref(out, name), Kind: ops.KindDisk, Name: name, Observed: attrs})
 }
 
 // suspended reports whether the kernel itself has put the disk to sleep; even
@@ -191,7 +212,8 @@ func (s *smartDisks) suspended(name string) bool {
 // permission from a missing disk in words only.
 func smartUnreadable(out *collect.Batch, name, complaint string) {
 	if strings.Contains(complaint, "Permission denied") || strings.Contains(complaint, "Operation not permitted") {
-		out.Gap("SMART", "the agent may not open the disks", smartRemedy)
+		out.Gap("SMART", "the agent may not open the disks",
+			"run the agent as root or give it CAP_SYS_RAWIO, and CAP_SYS_ADMIN for NVMe disks")
 		return
 	}
 	out.Gap("SMART of "+name, "smartctl cannot read it: "+redact.Line(complaint, 200),
@@ -201,19 +223,20 @@ func smartUnreadable(out *collect.Batch, name, complaint string) {
 // report emits a reading. Attributes that the disk collector reads as well
 // are left to it, except for disks behind a controller that only smartctl
 // reaches.
-func (s *smartDisks) report(out *collect.Batch, ref ops.ResourceKey, name string, r smartReport, exit int, hidden bool) {
-	attrs := ops.Attrs{"standby": "false"}
+func (s *smartDisks) report(out *collect.Batch, d smartDevice, name string, r smartReport, exit int) {
+	ref, attrs := d.ref(out, name), ops.Attrs{"standby": "false"}
 	if passed, known := r.passed(exit); known {
 		attrs["smart_passed"], attrs["smart_reason"] = truth(passed), r.reason(passed)
 		out.Add(ref, "disk_smart_passed", bit(passed))
 	}
-	if hidden {
+	if d.hidden() {
 		attrs["model"], attrs["serial"] = redact.Line(r.Model, 100), redact.Line(r.Serial, 100)
-		if r.Capacity.Bytes > 0 {
-			attrs["size_bytes"] = strconv.FormatFloat(r.Capacity.Bytes, 'f', 0, 64)
+		if size := r.Capacity.Bytes; size.known {
+			attrs["size_bytes"] = strconv.FormatFloat(size.value, 'f', 0, 64)
 		}
 	}
 	out.See(ops.Sighting{Key: ref, Kind: ops.KindDisk, Name: name, Observed: attrs})
+	s.last[name] = maps.Clone(attrs)
 	for _, v := range r.values() {
 		out.Add(ref, v.metric, v.value)
 	}
@@ -233,13 +256,14 @@ var (
 // parseSmartScan answers the disks of a scan. What could be taken for an
 // option is left out.
 func parseSmartScan(b []byte) ([]smartDevice, error) {
-	var scan struct {
-		Devices []smartDevice `json:"devices"`
+	type devices struct {
+		All []smartDevice `json:"devices"`
 	}
-	if err := smartJSON(b, &scan); err != nil {
+	scan, err := parseSmart[devices](b)
+	if err != nil {
 		return nil, err
 	}
-	good := slices.DeleteFunc(scan.Devices, func(d smartDevice) bool {
+	good := slices.DeleteFunc(scan.All, func(d smartDevice) bool {
 		return !smartPath.MatchString(d.Name) || !smartType.MatchString(d.Type) || strings.HasPrefix(d.Type, "-")
 	})
 	return good[:min(len(good), smartMaxDisks)], nil
@@ -252,39 +276,34 @@ type smartReport struct {
 			Text string `json:"string"`
 		} `json:"messages"`
 	} `json:"smartctl"`
-	Model    string `json:"model_name"`
-	Serial   string `json:"serial_number"`
-	Capacity struct {
-		Bytes float64 `json:"bytes"`
-	} `json:"user_capacity"`
-	Rotation smartNumber `json:"rotation_rate"`
-	Support  *struct {
-		Available bool `json:"available"`
-	} `json:"smart_support"`
-	Status *struct {
-		Passed *bool `json:"passed"`
-	} `json:"smart_status"`
-	Temperature struct {
-		Current smartNumber `json:"current"`
-	} `json:"temperature"`
-	PowerOn struct {
-		Hours smartNumber `json:"hours"`
-	} `json:"power_on_time"`
-	Endurance struct {
-		Percent smartNumber `json:"current_percent"`
-	} `json:"endurance_used"`
-	Spare struct {
-		Percent smartNumber `json:"current_percent"`
-	} `json:"spare_available"`
-	ATA struct {
+	Model       string      `json:"model_name"`
+	Serial      string      `json:"serial_number"`
+	Capacity    smartGroup  `json:"user_capacity"`
+	Rotation    smartNumber `json:"rotation_rate"`
+	Support     smartGroup  `json:"smart_support"`
+	Status      smartGroup  `json:"smart_status"`
+	Temperature smartGroup  `json:"temperature"`
+	PowerOn     smartGroup  `json:"power_on_time"`
+	Endurance   smartGroup  `json:"endurance_used"`
+	Spare       smartGroup  `json:"spare_available"`
+	ATA         struct {
 		Table []smartAttribute `json:"table"`
 	} `json:"ata_smart_attributes"`
-	NVMe      *smartNVMe  `json:"nvme_smart_health_information_log"`
-	Defects   smartNumber `json:"scsi_grown_defect_list"`
-	SCSIUsed  smartNumber `json:"scsi_percentage_used_endurance_indicator"`
-	SCSIError map[string]struct {
-		Uncorrected smartNumber `json:"total_uncorrected_errors"`
-	} `json:"scsi_error_counter_log"`
+	NVMe      *smartNVMe            `json:"nvme_smart_health_information_log"`
+	Defects   smartNumber           `json:"scsi_grown_defect_list"`
+	SCSIUsed  smartNumber           `json:"scsi_percentage_used_endurance_indicator"`
+	SCSIError map[string]smartGroup `json:"scsi_error_counter_log"`
+}
+
+// A smartGroup is an object of the answer; each kind has some of the fields.
+type smartGroup struct {
+	Current     smartNumber `json:"current"`
+	Hours       smartNumber `json:"hours"`
+	Percent     smartNumber `json:"current_percent"`
+	Bytes       smartNumber `json:"bytes"`
+	Uncorrected smartNumber `json:"total_uncorrected_errors"`
+	Available   *bool       `json:"available"`
+	Passed      *bool       `json:"passed"`
 }
 
 // A smartNumber is a number that a disk may have left out, or given in a form
@@ -322,24 +341,14 @@ type smartAttribute struct {
 	} `json:"raw"`
 }
 
-// parseSmart reads smartctl's answer about one disk.
-func parseSmart(b []byte) (smartReport, error) {
-	var r smartReport
-	err := smartJSON(b, &r)
-	return r, err
-}
-
-// smartJSON decodes what has the expected type and leaves out what has not:
+// parseSmart decodes what has the expected type and leaves out what has not:
 // drives report strange things, and one must not hide the rest.
-func smartJSON(b []byte, v any) error {
-	err := json.Unmarshal(b, v)
-	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other {
-		return nil
+func parseSmart[T any](b []byte) (v T, err error) {
+	err = json.Unmarshal(b, &v)
+	if _, other := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !other {
+		return v, fmt.Errorf("parse the answer of smartctl: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("parse the answer of smartctl: %w", err)
-	}
-	return nil
+	return v, nil
 }
 
 func (r smartReport) complaint() string {
@@ -350,10 +359,10 @@ func (r smartReport) complaint() string {
 }
 
 func (r smartReport) hasSMART() bool {
-	if r.Support != nil && !r.Support.Available {
+	if r.Support.Available != nil && !*r.Support.Available {
 		return false
 	}
-	return r.Status != nil || r.NVMe != nil || r.Defects.known || len(r.ATA.Table) > 0
+	return r.Status.Passed != nil || r.NVMe != nil || r.Defects.known || len(r.ATA.Table) > 0
 }
 
 // passed answers the disk's own verdict about itself.
@@ -361,10 +370,7 @@ func (r smartReport) passed(exit int) (passed, known bool) {
 	if exit&smartBitFailing != 0 {
 		return false, true
 	}
-	if r.Status == nil || r.Status.Passed == nil {
-		return false, false
-	}
-	return *r.Status.Passed, true
+	return r.Status.Passed != nil && *r.Status.Passed, r.Status.Passed != nil
 }
 
 var smartCritical = []string{
@@ -426,12 +432,11 @@ func (r smartReport) values() []smartValue {
 	return all
 }
 
-func (r smartReport) attribute(id int) (smartAttribute, bool) {
-	i := slices.IndexFunc(r.ATA.Table, func(a smartAttribute) bool { return a.ID == id })
-	if i < 0 {
-		return smartAttribute{}, false
+func (r smartReport) attribute(id int) (a smartAttribute, ok bool) {
+	if i := slices.IndexFunc(r.ATA.Table, func(a smartAttribute) bool { return a.ID == id }); i >= 0 {
+		return r.ATA.Table[i], true
 	}
-	return r.ATA.Table[i], true
+	return a, false
 }
 
 // raw answers the raw value of an attribute. The text is asked first: there
@@ -449,12 +454,9 @@ func (r smartReport) raw(id int) smartNumber {
 }
 
 func (r smartReport) ataTemperature() smartNumber {
-	for _, id := range []int{194, 190} {
-		if n := r.raw(id); n.known && n.value > 0 && n.value < 150 {
-			return n
-		}
-	}
-	return smartNumber{}
+	n := smartHigher(r.raw(194), r.raw(190))
+	n.known = n.known && n.value > 0 && n.value < 150
+	return n
 }
 
 // ataWear answers the percentage of a SATA disk's endurance that is used. The

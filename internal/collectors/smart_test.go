@@ -44,7 +44,7 @@ func TestMissingPermissionIsOneGap(t *testing.T) {
 		smartArgs + "/dev/sda":   denied, smartArgs + "/dev/sdb": denied,
 	})
 	obs := mustPass(t, open(t, "smart", env), clock0)
-	want := `gap "SMART" "the agent may not open the disks" "` + smartRemedy + "\"\n"
+	want := `gap "SMART" "the agent may not open the disks" "run the agent as root or give it CAP_SYS_RAWIO, and CAP_SYS_ADMIN for NVMe disks"` + "\n"
 	if got := seenText(obs); got != want {
 		t.Errorf("got %s want %s", got, want)
 	}
@@ -108,7 +108,7 @@ func TestSmartctlThatDoesNotRunIsAnError(t *testing.T) {
 }
 
 func TestNVMeWarningsAreNamed(t *testing.T) {
-	r, err := parseSmart([]byte(`{"smart_status":{"passed":false},"nvme_smart_health_information_log":{"critical_warning":9}}`))
+	r, err := parseSmart[smartReport]([]byte(`{"smart_status":{"passed":false},"nvme_smart_health_information_log":{"critical_warning":9}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestWearIsReadWhereTheMakerPutIt(t *testing.T) {
 		{`{"rotation_rate":7200,"ata_smart_attributes":{"table":[{"id":202,"name":"Data_Address_Mark_Errs","value":100}]}}`, -1},
 		{`{"rotation_rate":0,"ata_smart_attributes":{"table":[{"id":231,"name":"Temperature_Celsius","value":60}]}}`, -1},
 	} {
-		r, err := parseSmart([]byte(c.json))
+		r, err := parseSmart[smartReport]([]byte(c.json))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,5 +144,21 @@ func TestWearIsReadWhereTheMakerPutIt(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: wear %g, want %g", c.json, got, c.want)
 		}
+	}
+}
+
+// TestFailingDiskStaysFailingInItsSleep: what it said awake stands.
+func TestFailingDiskStaysFailingInItsSleep(t *testing.T) {
+	recorded := map[string]collect.Output{
+		"smartctl --scan --json": smartScan(`{"name":"/dev/sda","type":"scsi"}`),
+		smartArgs + "/dev/sda":   {Exit: 8, Stdout: []byte(`{"smart_status":{"passed":false}}`)},
+	}
+	c := open(t, "smart", answers(rootEnv(t.TempDir()), recorded))
+	mustPass(t, c, clock0)
+	recorded[smartArgs+"/dev/sda"] = collect.Output{Exit: smartStandby, Stdout: []byte("{}")}
+	obs := mustPass(t, c, clock0)
+	want := `see disk linux/disk:sda "sda" smart_passed="false" smart_reason="the disk reports that it is failing" standby="true"` + "\n"
+	if got := seenText(obs); got != want {
+		t.Errorf("got %s want %s", got, want)
 	}
 }
