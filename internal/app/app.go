@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -51,16 +50,13 @@ type Server struct {
 	ingest   *ingest.Ingest
 	watch    *watch.Watch
 	worker   *gather.Worker // nil without the agent
-	notifier *notify.Notifier
+	notifier *notify.Notify
 	host     ops.HostIdentity
 	api      *api.Server
 	loops    *loop.Group
 	woken    woken
 	checks   checkList
-	listener net.Listener
-	secure   net.Listener
-	servers  []*http.Server
-	failed   chan error
+	web      web
 	cleanups []cleanup
 }
 
@@ -70,14 +66,12 @@ type cleanup struct {
 }
 
 // woken are the loops that others wake.
-type woken struct {
-	watch, notify, deliver, checks *loop.Loop
-}
+type woken struct{ watch, checks *loop.Loop }
 
 // New opens the stores, builds every part and listens. On an error everything
 // that was opened is closed again.
 func New(ctx context.Context, o Options) (s *Server, err error) {
-	s = &Server{log: o.Log, config: o.Config, started: time.Now().UTC(), version: o.Version, failed: make(chan error, 2)}
+	s = &Server{log: o.Log, config: o.Config, started: time.Now().UTC(), version: o.Version}
 	defer func() {
 		if err != nil {
 			s.close(context.WithoutCancel(ctx))
@@ -116,7 +110,7 @@ func New(ctx context.Context, o Options) (s *Server, err error) {
 	if err := s.declareChecks(ctx); err != nil {
 		return s, err
 	}
-	if err := s.openNotifier(ctx); err != nil {
+	if err := s.openNotifier(); err != nil {
 		return s, err
 	}
 	if err := s.openAgent(); err != nil {
@@ -125,35 +119,18 @@ func New(ctx context.Context, o Options) (s *Server, err error) {
 	if err := s.openAPI(ctx, o); err != nil {
 		return s, err
 	}
-	if err := s.listen(); err != nil {
-		return s, err
-	}
-	return s, s.addLoops()
+	s.addLoops()
+	return s, s.listen(ctx)
 }
 
 func (s *Server) push(name string, run func(context.Context) error) {
 	s.cleanups = append(s.cleanups, cleanup{name, run})
 }
 
-// Start starts the loops and answers requests.
+// Start starts the loops.
 func (s *Server) Start(ctx context.Context) {
 	s.loops.Start(ctx)
 	s.push("loops", s.loops.Stop)
-	s.serve()
-}
-
-// Failed receives when the process cannot go on answering requests.
-func (s *Server) Failed() <-chan error { return s.failed }
-
-// URL answers the address of the page on this machine.
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
-
-// SecureURL answers the address of the page for the network, "" for none.
-func (s *Server) SecureURL() string {
-	if s.secure == nil {
-		return ""
-	}
-	return "https://" + s.secure.Addr().String()
 }
 
 // SignInLink answers a one-time link while nobody can sign in otherwise, ""

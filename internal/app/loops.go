@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"reeve/internal/loop"
@@ -16,14 +17,12 @@ const (
 )
 
 // addLoops lists every background pass of the process.
-func (s *Server) addLoops() error {
+func (s *Server) addLoops() {
 	g := loop.NewGroup(s.log)
 	s.loops = g
 	s.woken.watch = g.Add(&loop.Loop{Name: "watch", Doc: "Judges every resource, opens and resolves findings, groups incidents.",
 		Every: watch.Every, Timeout: time.Minute, Pass: s.watchPass})
 	s.woken.checks = g.Add(&loop.Loop{Name: "checks", Doc: "Reads the declared checks and heartbeats for the agent.", Every: 5 * time.Second, Pass: s.readChecks})
-	s.woken.notify = g.Add(&loop.Loop{Name: "route", Doc: "Decides who is told of what, and writes the deliveries.", Every: 10 * time.Second, Pass: s.routePass})
-	s.woken.deliver = g.Add(&loop.Loop{Name: "deliver", Doc: "Sends what is due to the channels.", Every: 10 * time.Second, Timeout: 2 * time.Minute, Pass: s.notifier.Deliver})
 	g.Add(&loop.Loop{Name: "self", Doc: "Reports the parts of Reeve as resources.", Every: selfEvery, Pass: s.reportSelf})
 	g.Add(&loop.Loop{Name: "metrics_space", Doc: "Watches the room on the disk of the metrics store.", Every: 10 * time.Second, Pass: s.metrics.Check})
 	g.Add(&loop.Loop{Name: "metrics_rollup", Doc: "Writes five-minute roll-ups.", Every: time.Minute, Timeout: 10 * time.Minute, Pass: s.metrics.Rollup})
@@ -32,7 +31,7 @@ func (s *Server) addLoops() error {
 	}
 	g.Add(&loop.Loop{Name: "checkpoint", Doc: "Moves the database's log into the database.", Every: checkpointing, Pass: s.store.Checkpoint})
 	g.Add(&loop.Loop{Name: "prune", Doc: "Deletes events older than a month.", Every: time.Hour, Pass: s.prune})
-	for _, l := range s.api.Loops() {
+	for _, l := range slices.Concat(s.api.Loops(), s.notifier.Loops()) {
 		g.Add(l)
 	}
 	if s.worker != nil {
@@ -40,7 +39,6 @@ func (s *Server) addLoops() error {
 			g.Add(l)
 		}
 	}
-	return nil
 }
 
 // watchPass judges, then sees to it that the next hold or clear time that
@@ -49,20 +47,11 @@ func (s *Server) watchPass(ctx context.Context) error {
 	if err := s.watch.Pass(ctx); err != nil {
 		return err
 	}
-	s.woken.notify.Wake()
+	s.notifier.Wake()
 	next := s.watch.NextAt()
 	if wait := time.Until(next); !next.IsZero() && wait < watch.Every {
 		time.AfterFunc(max(wait, 50*time.Millisecond), s.woken.watch.Wake)
 	}
-	return nil
-}
-
-// routePass decides who is told, and wakes the sender.
-func (s *Server) routePass(ctx context.Context) error {
-	if err := s.notifier.Route(ctx); err != nil {
-		return err
-	}
-	s.woken.deliver.Wake()
 	return nil
 }
 

@@ -26,9 +26,11 @@ func (s *Server) reportSelf(ctx context.Context) error {
 	for _, x := range s.storeStatuses(ctx) {
 		obs.Sightings = append(obs.Sightings, component(host, "store", x.Name, x.State, x.Detail, 0))
 	}
-	for _, c := range s.channelStatuses(ctx) {
-		obs.Sightings = append(obs.Sightings, component(host, "channel", c.Name, c.State, c.Err, c.Dead))
+	channels, err := s.notifier.Sightings(ctx, host)
+	if err != nil {
+		return err
 	}
+	obs.Sightings = append(obs.Sightings, channels...)
 	return s.ingest.Accept(ctx, ops.Report{Host: host, At: now, Observations: []ops.Observation{obs}})
 }
 

@@ -3,14 +3,11 @@ package app
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"reeve/internal/api"
@@ -18,13 +15,20 @@ import (
 	"reeve/internal/collectors"
 	"reeve/internal/config"
 	"reeve/internal/detectors"
+	"reeve/internal/loop"
+	"reeve/internal/notify"
 	"reeve/internal/ops"
+	"reeve/internal/store"
 	"reeve/internal/tsdb"
 	"reeve/internal/watch"
 )
 
 // openAPI builds the API over the parts.
 func (s *Server) openAPI(ctx context.Context, o Options) (err error) {
+	oidc, err := oidcOf(o.Config)
+	if err != nil {
+		return err
+	}
 	deps := api.Deps{
 		Log: s.log, Store: s.store, Metrics: s.metricsOfAPI(), Desk: deskOf(s.watch),
 		Stores: s.storeStatuses, Channels: s.channelStatuses, TestChannel: s.notifier.Test, Coverage: s.coverage,
@@ -32,9 +36,9 @@ func (s *Server) openAPI(ctx context.Context, o Options) (err error) {
 		Ready:      s.ready, ChecksEdited: func() { s.woken.checks.Wake() },
 		Detectors: detectors.All(), Collectors: collectors.All(), ChannelTypes: channelTypes(),
 		Self: s.registry(), Page: o.Page, Version: o.Version, Started: s.started, DataDir: s.config.Data,
-		PublicURL: s.config.PublicURL, HostNames: s.hostNames(), OIDC: oidcOf(s.config),
+		PublicURL: s.config.PublicURL, HostNames: s.hostNames(), OIDC: oidc,
 	}
-	deps.Loops = func() []loopStatus { return s.loops.Statuses() }
+	deps.Loops = func() []loop.Status { return s.loops.Statuses() }
 	s.api, err = api.New(deps)
 	return err
 }
@@ -139,60 +143,55 @@ func configView(c config.Config, file string) any {
 	return map[string]any{"file": file, "settings": view}
 }
 
-// listen binds the addresses before anything runs, so that a taken port is an
-// error of the start.
-func (s *Server) listen() (err error) {
-	if s.listener, err = net.Listen("tcp", s.config.Listen); err != nil {
-		return ops.Because(ops.Unavailable, err, "the address %s cannot be listened on (%s); choose another with --listen ADDR", s.config.Listen, reason(err))
-	}
-	s.push("listener", func(context.Context) error { return ignoreClosed(s.listener.Close()) })
-	if s.config.ListenTLS == "" {
-		return nil
-	}
-	s.secure, err = api.ListenTLS(s.config.ListenTLS, api.TLSFiles{DataDir: s.config.Data, Cert: s.config.TLSCert, Key: s.config.TLSKey, Names: s.hostNames()})
+// openNotifier opens the channels of the configuration.
+func (s *Server) openNotifier() error {
+	all, err := notify.OpenChannels(notify.NewEnv(s.log, s.config.PublicURL), channels.Get, s.config.Channels)
 	if err != nil {
 		return err
 	}
-	s.push("TLS listener", func(context.Context) error { return ignoreClosed(s.secure.Close()) })
+	policy, err := notify.NewPolicy(s.config.Notify, notify.Names(all))
+	if err != nil {
+		return err
+	}
+	s.notifier = notify.New(s.log, s.store, notify.Options{Channels: all, Policy: policy, PublicURL: s.config.PublicURL, Advice: s.advice})
 	return nil
 }
 
-func reason(err error) string {
-	parts := strings.Split(err.Error(), ": ")
-	return parts[len(parts)-1]
+// advice answers what is known about a condition, for messages.
+func (s *Server) advice(condition string) notify.Advice {
+	d, _ := s.watch.Definition(condition)
+	return notify.Advice{Title: d.Title, Causes: d.Causes, Checks: d.Checks}
 }
 
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
+func (s *Server) channelStatuses(ctx context.Context) []api.ChannelStatus {
+	list, err := s.notifier.Statuses(ctx)
+	if err != nil {
+		s.log.Error("channels cannot be counted", "err", err)
 	}
-	return err
-}
-
-// serve answers requests until the process stops.
-func (s *Server) serve() {
-	for _, l := range []net.Listener{s.listener, s.secure} {
-		if l == nil {
-			continue
+	all := []api.ChannelStatus{}
+	for _, c := range list {
+		doc := ""
+		if d, ok := channels.Get(c.Type); ok {
+			doc = d.Doc
 		}
-		server := api.NewHTTPServer(s.log, s.api)
-		s.servers = append(s.servers, server)
-		go func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				s.failed <- fmt.Errorf("answer requests on %s: %w", l.Addr(), err)
-			}
-		}()
-		s.push("requests on "+l.Addr().String(), func(ctx context.Context) error { return shutdown(ctx, server) })
+		all = append(all, api.ChannelStatus{Name: c.Name, Type: c.Type, State: c.State, LastDeliveredAt: c.LastDelivered, Queued: c.Queued, Dead: c.Dead, Err: c.Err, Doc: doc})
 	}
+	return all
 }
 
-// shutdown lets requests under way end; event streams never do by themselves
-// and are cut after a moment.
-func shutdown(ctx context.Context, server *http.Server) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		return server.Close()
+func oidcOf(c config.Config) (*api.OIDCOptions, error) {
+	o := c.OIDC
+	if o.Issuer == "" {
+		return nil, nil
 	}
-	return nil
+	secret, err := notify.ReadSecret(o.ClientSecret)
+	if err != nil {
+		return nil, err
+	}
+	roles := map[string]store.Role{}
+	for value, role := range o.Roles {
+		roles[value] = store.Role(role)
+	}
+	return &api.OIDCOptions{Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secret.Reveal(), RoleClaim: o.RoleClaim,
+		Roles: roles, DefaultRole: store.Role(o.DefaultRole)}, nil
 }
