@@ -125,7 +125,7 @@ func New(deps Deps) (*Server, error) {
 	}
 	s.mux.Handle("/api/", s.nothing())
 	s.mux.Handle("/", deps.Page)
-	if s.openapi, err = describe(s.routes, deps.Version); err != nil {
+	if s.openapi, err = describe(s.routes); err != nil {
 		return nil, err
 	}
 	s.handler = s.guard(s.mux)

@@ -55,10 +55,10 @@ type (
 )
 
 // describe writes the OpenAPI description of the routes.
-func describe(routes []Route, version string) ([]byte, error) {
+func describe(routes []Route) ([]byte, error) {
 	set := schema.NewSet("#/components/schemas/", schemaName)
 	doc := openAPI{OpenAPI: "3.1.0", Paths: map[string]map[string]operation{}}
-	doc.Info = openInfo{Title: "Reeve", Version: version, Description: "Times are RFC 3339 in UTC, durations are numbers with the unit in the key, ratios are between 0 and 1. " +
+	doc.Info = openInfo{Title: "Reeve", Version: "v1", Description: "Times are RFC 3339 in UTC, durations are numbers with the unit in the key, ratios are between 0 and 1. " +
 		"Lists are {items, next}. Errors are RFC 9457 problems. Fields and values may be added at any time; none goes away or changes its meaning."}
 	for _, r := range routes {
 		if doc.Paths[r.Pattern] == nil {

@@ -134,7 +134,10 @@ func dress(t reflect.Type, s *Schema, set *Set) *Schema {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if leaf(t) != nil {
+	if l := leaf(t); l != nil {
+		if l.Type == "" {
+			s.Types = nil // Of a pointer, inference knows only that it may be null.
+		}
 		return s
 	}
 	switch t.Kind() {
@@ -147,7 +150,7 @@ func dress(t reflect.Type, s *Schema, set *Set) *Schema {
 		for f := range fieldsOf(t) {
 			name, _ := nameOf(f)
 			if p := s.Properties[name]; p != nil {
-				s.Properties[name] = annotate(f, inner(f.Type, p, set))
+				s.Properties[name] = annotate(f, orNull(f, inner(f.Type, p, set)))
 			}
 		}
 	}
@@ -164,6 +167,15 @@ func inner(t reflect.Type, s *Schema, set *Set) *Schema {
 		return set.define(t)
 	}
 	return dress(t, s, set)
+}
+
+// orNull lets a reference be null where the field is a pointer that is always
+// written.
+func orNull(f reflect.StructField, s *Schema) *Schema {
+	if s.Ref == "" || f.Type.Kind() != reflect.Pointer || optional(f) {
+		return s
+	}
+	return &Schema{AnyOf: []*Schema{s, {Type: "null"}}}
 }
 
 // annotate adds what the tags of a field say.

@@ -64,6 +64,8 @@ func kindText(t reflect.Type) string {
 		return "duration"
 	case t == reflect.TypeFor[time.Time]():
 		return "time"
+	case leaf(t) != nil && leaf(t).Type == "":
+		return "anything"
 	case leaf(t) != nil:
 		return "text"
 	}
