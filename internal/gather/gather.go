@@ -201,7 +201,8 @@ func (w *Worker) start(j *job, now time.Time, delay time.Duration) {
 func (w *Worker) finish(j *job, r result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	late, changed := j.stuck, j.end(r)
+	late := j.stuck
+	changed := j.end(r)
 	if w.ctx.Err() != nil {
 		return
 	}

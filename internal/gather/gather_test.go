@@ -228,6 +228,23 @@ func TestFailureIsTheCollectorsOwn(t *testing.T) {
 	})
 }
 
+func TestPassIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := run(t, nil, definition("a", func(_ context.Context, out *collect.Batch) error {
+			for range passLimit + 1 {
+				out.See(ops.Sighting{Key: out.Ref("x", "y"), Kind: ops.KindContainer})
+			}
+			out.Whole(ops.KindContainer)
+			return nil
+		}))
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if o := in.of("a")[0]; o.Err == "" || len(o.Complete) != 0 || len(o.Sightings) != passLimit+1 {
+			t.Errorf("%q, %d sightings, the collector's own among them", o.Err, len(o.Sightings))
+		}
+	})
+}
+
 func TestGapAndAbsenceAreNoFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gap := definition("gap", func(_ context.Context, out *collect.Batch) error {

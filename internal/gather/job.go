@@ -21,6 +21,9 @@ const (
 	// tellAgain is how often a state that does not change by itself is told.
 	tellAgain   = 5 * time.Minute
 	leastOfPass = 10 * time.Second
+	// passLimit is how many samples, sightings or events one pass may bring:
+	// far more than any host has.
+	passLimit = 20_000
 	textLimit   = 1024
 )
 
@@ -104,6 +107,9 @@ func (j *job) collect(ctx context.Context, host ops.HostIdentity, log *slog.Logg
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, ctx.Err()) {
 		err = cause
 	}
+	if bound(&obs) {
+		err = errors.Join(err, fmt.Errorf("the pass saw more than %d things; the rest was left out", passLimit))
+	}
 	absent := errors.Is(err, collect.ErrAbsent)
 	if err != nil && !absent {
 		obs.Err = redact.Line(err.Error(), textLimit)
@@ -111,6 +117,15 @@ func (j *job) collect(ctx context.Context, host ops.HostIdentity, log *slog.Logg
 		obs.Complete = nil
 	}
 	return result{obs, absent}
+}
+
+// bound cuts what is above the limit and reports whether anything was.
+func bound(obs *ops.Observation) bool {
+	over := max(len(obs.Samples), len(obs.Sightings), len(obs.Events)) > passLimit
+	obs.Samples = obs.Samples[:min(len(obs.Samples), passLimit)]
+	obs.Sightings = obs.Sightings[:min(len(obs.Sightings), passLimit)]
+	obs.Events = obs.Events[:min(len(obs.Events), passLimit)]
+	return over
 }
 
 // safely turns a panic into an error: what a collector reads may be hostile,
