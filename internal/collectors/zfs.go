@@ -207,7 +207,12 @@ func parseZpoolJSON(b []byte) (map[string]zpoolStatus, error) {
 				End      zfsText `json:"end_time"`
 				Errors   zfsText `json:"errors"`
 			} `json:"scan_stats"`
-			Vdevs map[string]zpoolVdev `json:"vdevs"`
+			Vdevs   map[string]zpoolVdev `json:"vdevs"`
+			Logs    map[string]zpoolVdev `json:"logs"`
+			Special map[string]zpoolVdev `json:"special"`
+			Dedup   map[string]zpoolVdev `json:"dedup"`
+			Cache   map[string]zpoolVdev `json:"l2cache"`
+			Spares  map[string]zpoolVdev `json:"spares"`
 		} `json:"pools"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
@@ -225,7 +230,9 @@ func parseZpoolJSON(b []byte) (map[string]zpoolStatus, error) {
 				s.Scan += " on " + zfsTime(string(p.Scan.End))
 			}
 		}
-		s.leaves(p.Vdevs, 0)
+		for _, class := range []map[string]zpoolVdev{p.Vdevs, p.Logs, p.Special, p.Dedup, p.Cache, p.Spares} {
+			s.leaves(class, 0)
+		}
 		slices.Sort(s.Failed)
 		status[name] = s
 	}
