@@ -3,10 +3,10 @@ package api
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -36,19 +36,22 @@ const (
 	sessionRedirect = "oidc_redirect"
 )
 
-const oidcCallback = "/api/v1/session/oidc/callback"
+const (
+	oidcCallback    = "/api/v1/session/oidc/callback"
+	providerTimeout = 10 * time.Second
+)
 
 // oidcClient finds the provider at its first use: it may be down when this
 // server starts.
 type oidcClient struct {
-	opts   OIDCOptions
-	public *url.URL
+	opts      OIDCOptions
+	transport *http.Transport
 
 	mu       sync.Mutex
 	provider *oidc.Provider
 }
 
-func newOIDC(opts *OIDCOptions, public *url.URL) (*oidcClient, error) {
+func newOIDC(opts *OIDCOptions) (*oidcClient, error) {
 	if opts == nil {
 		return nil, nil
 	}
@@ -64,7 +67,7 @@ func newOIDC(opts *OIDCOptions, public *url.URL) (*oidcClient, error) {
 	if o.RoleClaim == "" {
 		o.RoleClaim = "groups"
 	}
-	return &oidcClient{opts: o, public: public}, nil
+	return &oidcClient{opts: o, transport: http.DefaultTransport.(*http.Transport).Clone()}, nil
 }
 
 func (o *oidcClient) find(ctx context.Context) (*oidc.Provider, error) {
@@ -73,13 +76,18 @@ func (o *oidcClient) find(ctx context.Context) (*oidc.Provider, error) {
 	if o.provider == nil {
 		// The provider keeps the context for fetching its keys later, beyond
 		// this request.
-		p, err := oidc.NewProvider(context.WithoutCancel(ctx), o.opts.Issuer)
+		p, err := oidc.NewProvider(o.reach(context.WithoutCancel(ctx)), o.opts.Issuer)
 		if err != nil {
 			return nil, ops.Because(ops.Unavailable, err, "the OpenID provider at %s cannot be reached", o.opts.Issuer)
 		}
 		o.provider = p
 	}
 	return o.provider, nil
+}
+
+// reach bounds how long the provider may take.
+func (o *oidcClient) reach(ctx context.Context) context.Context {
+	return oidc.ClientContext(ctx, &http.Client{Timeout: providerTimeout, Transport: o.transport})
 }
 
 func (o *oidcClient) config(p *oidc.Provider, redirect string) oauth2.Config {
@@ -131,7 +139,7 @@ func (in *signIn) fromProvider(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	config := in.oidc.config(provider, redirect)
-	token, err := config.Exchange(ctx, q.Get("code"), oauth2.VerifierOption(verifier))
+	token, err := config.Exchange(in.oidc.reach(ctx), q.Get("code"), oauth2.VerifierOption(verifier))
 	if err != nil {
 		return ops.Because(ops.Forbidden, err, "the OpenID provider did not accept the sign-in")
 	}

@@ -58,7 +58,7 @@ func newSignIn(s *Server) (*signIn, error) {
 		byAddr: newLimiter(10, 6*time.Second), byName: newLimiter(10, 10*time.Second), beats: newLimiter(30, time.Second),
 		touched: map[string]time.Time{}}
 	var err error
-	in.oidc, err = newOIDC(s.deps.OIDC, s.public)
+	in.oidc, err = newOIDC(s.deps.OIDC)
 	return in, err
 }
 
