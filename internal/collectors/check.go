@@ -288,6 +288,9 @@ func (c *checks) save() error {
 	}
 	b, err := json.Marshal(c.states)
 	if err == nil {
+		err = os.MkdirAll(c.env.StateDir, 0o700)
+	}
+	if err == nil {
 		err = os.WriteFile(c.file()+".tmp", b, 0o600)
 	}
 	if err == nil {

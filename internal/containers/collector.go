@@ -372,6 +372,9 @@ func (c *Collector) save(now time.Time) error {
 	}
 	b, err := json.Marshal(c.record)
 	if err == nil {
+		err = os.MkdirAll(c.env.StateDir, 0o700)
+	}
+	if err == nil {
 		err = os.WriteFile(path+".tmp", b, 0o600)
 	}
 	if err == nil {

@@ -279,13 +279,21 @@ func (e *Engine) readEvents(ctx context.Context, path string) ([]Event, error) {
 	return events, nil
 }
 
-// Logs answers lines that a container wrote since a time, oldest first, at
-// most limit bytes of them. tty says that the container has a terminal, whose
-// log has another form.
-func (e *Engine) Logs(ctx context.Context, id string, since time.Time, tty bool, limit int64) ([]Line, error) {
+// ErrNoLog says that a container's log cannot be read at all: it goes
+// somewhere else.
+var ErrNoLog = errors.New("the log goes where the engine cannot read it")
+
+// Logs answers the last lines, at most lines of them and limit bytes, of what
+// a container wrote since a time, oldest first. tty says that the container
+// has a terminal, whose log has another form. The engine finds the last lines
+// from the end of the log; without their number it would read all of it.
+func (e *Engine) Logs(ctx context.Context, id string, since time.Time, tty bool, lines int, limit int64) ([]Line, error) {
 	body, err := e.api.ContainerLogs(ctx, id, client.ContainerLogsOptions{
-		ShowStdout: true, ShowStderr: true, Timestamps: true, Since: stamp(since),
+		ShowStdout: true, ShowStderr: true, Timestamps: true, Since: stamp(since), Tail: strconv.Itoa(lines),
 	})
+	if cerrdefs.IsNotImplemented(err) || err != nil && strings.Contains(err.Error(), "does not support reading") {
+		return nil, ErrNoLog
+	}
 	if cerrdefs.IsNotFound(err) {
 		return nil, nil
 	}
