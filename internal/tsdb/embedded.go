@@ -99,15 +99,6 @@ func (e *embedded) open() error {
 	return nil
 }
 
-func (e *embedded) openOne(name string, opts *promtsdb.Options) (*promtsdb.DB, error) {
-	log := slog.New(quiet{e.log.Handler(), e}).With("database", name)
-	one, err := promtsdb.Open(filepath.Join(e.dir, name), log, nil, opts, nil)
-	if err != nil {
-		return nil, fmt.Errorf("open the %s database of the metrics store: %w", name, err)
-	}
-	return one, nil
-}
-
 func (e *embedded) rawOptions() *promtsdb.Options {
 	o := e.commonOptions()
 	keep := e.db.opts.Retention

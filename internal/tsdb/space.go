@@ -98,6 +98,7 @@ func (e *embedded) judge(now time.Time) {
 	if e.usable() != nil {
 		return
 	}
+	e.db.setProblem("damage", e.damage())
 	if int(e.raw.Head().NumSeries()) < e.db.opts.MaxSeries {
 		e.db.setProblem("series", "")
 	}
