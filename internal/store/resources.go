@@ -143,6 +143,24 @@ func (v view) CountResources(ctx context.Context) (map[ops.Kind]int64, error) {
 	return counts, err
 }
 
+// ResourceVersions answers the version of every resource that is not removed,
+// for whoever keeps a copy.
+func (v view) ResourceVersions(ctx context.Context) (map[string]int64, error) {
+	rows, err := v.q.QueryContext(ctx, `SELECT id, version FROM resource WHERE presence <> 'removed'`)
+	if err != nil {
+		return nil, fmt.Errorf("read versions of resources: %w", err)
+	}
+	versions := map[string]int64{}
+	_, err = collectRows(rows, func(r *sql.Rows) (struct{}, error) {
+		var id string
+		var version int64
+		err := r.Scan(&id, &version)
+		versions[id] = version
+		return struct{}{}, err
+	})
+	return versions, err
+}
+
 // SaveResource inserts a resource or writes what was seen of it: name, kind,
 // parent, labels, observed, presence, generation. Desired state is never
 // touched by it. The version is compared: 0 inserts.
