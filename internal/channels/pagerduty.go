@@ -12,7 +12,7 @@ import (
 
 var _ = all.Add(notify.Definition{
 	Name:     "pagerduty",
-	Doc:      "Opens and resolves PagerDuty incidents through the Events API v2. One incident here is one there, by its ID. Digests and tests open one of severity info, which a person closes.",
+	Doc:      "Opens and resolves PagerDuty incidents through the Events API v2. One incident here is one there, by its ID. Digests and tests open one of their own, which a person closes.",
 	Settings: pagerdutySettings{},
 	Open:     notify.Typed(openPagerduty),
 })
@@ -84,7 +84,7 @@ func pagerdutyPayloadOf(m ops.Message) *pagerdutyPayload {
 		Details: map[string]string{"text": manyLines(m.Text, 8<<10), "delivery": m.ID},
 	}
 	switch {
-	case m.Event == ops.MessageDigest, m.Event == ops.MessageTest:
+	case m.Event == ops.MessageTest:
 		payload.Severity = "info"
 	case m.Severity == ops.Critical:
 		payload.Severity = "critical"

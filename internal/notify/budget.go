@@ -3,6 +3,7 @@ package notify
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"reeve/internal/ops"
@@ -33,6 +34,10 @@ func ReadBudget(text string) (*Budget, error) {
 	if err := json.Unmarshal([]byte(text), b); err != nil {
 		return nil, fmt.Errorf("read the count of messages: %w", err)
 	}
+	if b.Channels == nil {
+		b.Channels = map[string]*Spent{}
+	}
+	maps.DeleteFunc(b.Channels, func(_ string, s *Spent) bool { return s == nil })
 	return b, nil
 }
 

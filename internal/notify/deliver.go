@@ -20,6 +20,7 @@ const (
 	longestPause  = 5 * time.Minute
 	giveUpAfter   = 24 * time.Hour
 	budgetSetting = "notify.budget"
+	countTries    = 5
 )
 
 // A sender sends what waits for one channel, one message at a time.
@@ -86,10 +87,27 @@ func (s *sender) recover(ctx context.Context) error {
 	})
 }
 
+// counted runs a transaction that changes the count of attempts, which every
+// channel does: one after the other here, and again when another process was
+// faster.
+func (n *Notify) counted(ctx context.Context, f func(*store.Tx) error) error {
+	n.countMu.Lock()
+	defer n.countMu.Unlock()
+	var err error
+	for range countTries {
+		err = n.store.Tx(ctx, time.Now(), f)
+		if ops.KindOf(err) != ops.Conflict {
+			return err
+		}
+	}
+	return err
+}
+
 // claim plans what is done with the channel's outbox, writes it together with
 // the count of the attempt, and answers the delivery to send.
 func (s *sender) claim(ctx context.Context) (d ops.Delivery, ok bool, err error) {
-	err = s.notify.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+	err = s.notify.counted(ctx, func(tx *store.Tx) error {
+		d, ok = ops.Delivery{}, false
 		queued, err := tx.Outbox(ctx, s.channel.Name, ops.DeliveryQueued, outboxInPlan)
 		if err != nil || len(queued) == 0 {
 			return err
@@ -195,7 +213,7 @@ func (s *sender) accepted(ctx context.Context, d ops.Delivery) error {
 // a day has passed.
 func (s *sender) failed(ctx context.Context, d ops.Delivery, f *Failure, began time.Time) error {
 	wait := max(jitter(backoff(int(d.Attempts))), f.RetryAfter)
-	return s.notify.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+	return s.notify.counted(ctx, func(tx *store.Tx) error {
 		on, next := ops.DeliveryRetry, tx.Now().Add(wait)
 		if f.Permanent || next.Sub(d.CreatedAt) > giveUpAfter {
 			on, next = ops.DeliveryGiveUp, tx.Now()

@@ -46,7 +46,8 @@ func NewClient(reach Reach) (*http.Client, error) {
 	later := first
 	if !reach.AllowPrivateRedirects {
 		// Its own connection pool: a connection that was allowed as a
-		// first target must not serve a redirect.
+		// first target must not serve a redirect. And no proxy, which would
+		// resolve the name out of our sight.
 		later = transport(trust, &net.Dialer{Timeout: dialTimeout, Control: refusePrivate})
 	}
 	return &http.Client{

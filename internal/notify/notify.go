@@ -108,6 +108,8 @@ type Notify struct {
 
 	mu        sync.Mutex // one routing pass at a time
 	lastSweep time.Time
+
+	countMu sync.Mutex // the budget is one row
 }
 
 // New makes a Notify.

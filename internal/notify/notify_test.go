@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reeve/internal/channels"
+	"reeve/internal/loop"
 	"reeve/internal/notify"
 	"reeve/internal/ops"
 	"reeve/internal/store"
@@ -507,6 +508,62 @@ func TestRealChannelsOnBothDatabases(t *testing.T) {
 			t.Errorf("audit %+v: %v", broken, err)
 		}
 	})
+}
+
+// Five channels work at once, and one that hangs holds up nobody.
+func TestLoopsDeliverSideBySide(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		e := &estate{t: t, st: st}
+		named, stuck := map[string]notify.Channel{}, &hanging{}
+		for i := range 5 {
+			named[fmt.Sprint("c", i)] = &memory{}
+		}
+		named["stuck"] = stuck
+		n := newNotify(t, st, nil, named)
+		g := loop.NewGroup(slog.New(slog.DiscardHandler))
+		for _, l := range n.Loops() {
+			g.Add(l)
+		}
+		g.Start(t.Context())
+		const incidents = 12
+		for range incidents {
+			e.breaks(ops.Critical)
+			n.Wake()
+		}
+		deadline := time.NewTimer(20 * time.Second)
+		defer deadline.Stop()
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for done := false; !done; {
+			select {
+			case <-tick.C:
+				done = states(t, st)[ops.DeliveryDelivered] == 5*incidents
+			case <-deadline.C:
+				t.Fatalf("states %v, loops %+v", states(t, st), g.Statuses())
+			}
+		}
+		for _, s := range g.Statuses() {
+			if s.Failures > 0 {
+				t.Errorf("loop %+v", s)
+			}
+		}
+		if err := g.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for name, c := range named {
+			if m, ok := c.(*memory); ok && len(m.got) != incidents {
+				t.Errorf("%s got %d", name, len(m.got))
+			}
+		}
+	})
+}
+
+// hanging is a channel whose receiver never answers.
+type hanging struct{}
+
+func (*hanging) Send(ctx context.Context, _ ops.Message) error {
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func TestChannelsAreChecked(t *testing.T) {

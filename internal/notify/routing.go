@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"reeve/internal/ops"
@@ -166,13 +165,13 @@ func dedupeKey(now time.Time, c Case, v Verdict) string {
 	if v.Event == ops.MessageFlapping && len(c.Members) > 0 {
 		return fmt.Sprintf("flapping/%s/%s/%d", c.Members[0].Finding.ID, v.Channel, now.Unix()/int64(deadPause.Seconds()))
 	}
-	count := 0
+	last := "none"
 	for _, d := range c.Past {
 		if d.Channel == v.Channel {
-			count++
+			last = d.ID
 		}
 	}
-	return c.Incident.ID + "/" + v.Channel + "/" + strconv.Itoa(count) + "/" + string(v.Event)
+	return c.Incident.ID + "/" + v.Channel + "/" + string(v.Event) + "/after/" + last
 }
 
 // forget drops what waits for channels that are no longer configured.
