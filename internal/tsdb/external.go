@@ -154,13 +154,12 @@ func (x *external) bands(ctx context.Context, q BandQuery) ([]Band, error) {
 		return nil, err
 	}
 	step := q.step()
+	g := gathering{metric: metric, step: step.Milliseconds(), bands: map[model.Fingerprint]*Band{}}
 	ends := promapi.Range{
-		Start: time.UnixMilli(ceil(q.From.UnixMilli(), step.Milliseconds())),
-		End:   time.UnixMilli(ceil(q.To.UnixMilli(), step.Milliseconds())),
+		Start: time.UnixMilli(ceil(q.From.UnixMilli(), g.step)),
+		End:   time.UnixMilli(ceil(q.To.UnixMilli(), g.step)),
 		Step:  step,
 	}
-	all := map[model.Fingerprint]*Band{}
-	at := map[model.Fingerprint]map[int64]*BandPoint{}
 	parts := []struct {
 		function string
 		put      func(*BandPoint, float64)
@@ -169,7 +168,7 @@ func (x *external) bands(ctx context.Context, q BandQuery) ([]Band, error) {
 		{"min_over_time", func(p *BandPoint, v float64) { p.Min = v }},
 		{"max_over_time", func(p *BandPoint, v float64) { p.Max = v }},
 	}
-	for i, part := range parts {
+	for _, part := range parts {
 		expr := fmt.Sprintf("%s(%s[%s])", part.function, q.Selector, model.Duration(step))
 		answer, _, _, err := x.api.QueryRange(ctx, expr, ends)
 		if err != nil {
@@ -180,29 +179,49 @@ func (x *external) bands(ctx context.Context, q BandQuery) ([]Band, error) {
 			return nil, tooManySeries(q.MaxSeries)
 		}
 		for _, stream := range matrix {
-			delete(stream.Metric, model.MetricNameLabel)
-			key := stream.Metric.Fingerprint()
-			if i == 0 {
-				all[key] = &Band{Metric: metric, Labels: toMap(stream.Metric), StepMS: step.Milliseconds()}
-				at[key] = map[int64]*BandPoint{}
-				all[key].Points = make([]BandPoint, len(stream.Values))
-			}
-			for j, v := range stream.Values {
-				if i == 0 {
-					all[key].Points[j].At = v.Timestamp.Time()
-					at[key][int64(v.Timestamp)] = &all[key].Points[j]
-				}
-				if p := at[key][int64(v.Timestamp)]; p != nil {
-					part.put(p, float64(v.Value))
-				}
-			}
+			g.add(stream, part.put)
 		}
 	}
-	list := make([]Band, 0, len(all))
-	for _, band := range all {
-		list = append(list, *band)
+	return g.list(), nil
+}
+
+// gathering puts the parts of bands together that a store answers one by one.
+type gathering struct {
+	metric string
+	step   int64
+	bands  map[model.Fingerprint]*Band
+}
+
+func (g *gathering) add(stream *model.SampleStream, put func(*BandPoint, float64)) {
+	delete(stream.Metric, model.MetricNameLabel)
+	key := stream.Metric.Fingerprint()
+	band, ok := g.bands[key]
+	if !ok {
+		band = &Band{Metric: g.metric, Labels: toMap(stream.Metric), StepMS: g.step, Points: make([]BandPoint, len(stream.Values))}
+		for i, v := range stream.Values {
+			band.Points[i].At = v.Timestamp.Time()
+		}
+		g.bands[key] = band
 	}
-	return list, nil
+	// Both are in the order of time. A sample that came between two requests
+	// makes a point that only later parts have; it is left out.
+	i := 0
+	for _, v := range stream.Values {
+		for i < len(band.Points) && band.Points[i].At.Before(v.Timestamp.Time()) {
+			i++
+		}
+		if i < len(band.Points) && band.Points[i].At.Equal(v.Timestamp.Time()) {
+			put(&band.Points[i], float64(v.Value))
+		}
+	}
+}
+
+func (g *gathering) list() []Band {
+	all := make([]Band, 0, len(g.bands))
+	for _, band := range g.bands {
+		all = append(all, *band)
+	}
+	return all
 }
 
 func (x *external) close() error {

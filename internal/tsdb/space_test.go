@@ -131,50 +131,59 @@ func TestAppendsStopBeforeTheDiskIsFull(t *testing.T) {
 	}
 }
 
+// reporter appends rounds of samples of 500 series, some of them new.
+type reporter struct {
+	start time.Time
+	round int
+}
+
+func (r *reporter) report(t *testing.T, db *DB) error {
+	var batch []Sample
+	for i := range 500 {
+		ref := db.Ref("h1", fmt.Sprint("res_", i), "load1", map[string]string{"round": fmt.Sprint(r.round / 10)})
+		batch = append(batch, Sample{Ref: ref, At: r.start.Add(time.Duration(r.round) * time.Second), Value: float64(r.round*i) * 1.1})
+	}
+	r.round++
+	return db.Append(t.Context(), batch)
+}
+
+// reportUntilFull appends to a store that does not see the end of the disk
+// coming until a write meets it.
+func (r *reporter) reportUntilFull(t *testing.T, db *DB) {
+	t.Helper()
+	e := db.back.(*embedded)
+	e.lookedAt.Store(time.Now().Add(time.Hour).UnixMilli())
+	deadline := time.Now().Add(time.Minute)
+	var err error
+	for err == nil && time.Now().Before(deadline) {
+		err = r.report(t, db)
+	}
+	if ops.KindOf(err) != ops.Unavailable || !e.broken.Load() {
+		t.Fatalf("the disk is full and appends answer %v", err)
+	}
+	if s := db.Stats(); !s.Degraded || s.Dropped == 0 {
+		t.Errorf("stats: %+v", s)
+	}
+}
+
 func TestFullDiskLosesNothingThatWasKept(t *testing.T) {
 	mount := smallDisk(t, 64<<20)
 	dir := filepath.Join(mount, "metrics")
 	// A floor of one byte: nothing warns before the disk is really full.
 	change := func(o *Options) { o.BallastSize, o.Floor = 4<<20, 1 }
 	db := open(t, dir, change)
-	start := now().Add(-time.Hour)
-	round := 0
-	appendRound := func() error {
-		var batch []Sample
-		for i := range 500 {
-			ref := db.Ref("h1", fmt.Sprint("res_", i), "load1", map[string]string{"round": fmt.Sprint(round / 10)})
-			batch = append(batch, Sample{Ref: ref, At: start.Add(time.Duration(round) * time.Second), Value: float64(round*i) * 1.1})
-		}
-		round++
-		return db.Append(t.Context(), batch)
-	}
+	r := reporter{start: now().Add(-time.Hour)}
 	for range 20 {
-		if err := appendRound(); err != nil {
+		if err := r.report(t, db); err != nil {
 			t.Fatal(err)
 		}
 	}
 	fillDisk(t, mount, 0)
-	e := db.back.(*embedded)
-	e.lookedAt.Store(time.Now().Add(time.Hour).UnixMilli()) // Appends do not see it coming.
-	deadline := time.Now().Add(time.Minute)
-	var err error
-	for err == nil && time.Now().Before(deadline) {
-		err = appendRound()
-	}
-	if !e.broken.Load() {
-		t.Error("no write met the end of the disk")
-	}
-	if ops.KindOf(err) != ops.Unavailable {
-		t.Fatalf("the disk is full and appends answer %v", err)
-	}
-	kept := float64(db.Stats().Appended)
-	s := db.Stats()
-	if !s.Degraded || s.Dropped == 0 {
-		t.Errorf("stats: %+v", s)
-	}
+	r.reportUntilFull(t, db)
 	if _, err := os.Stat(filepath.Join(dir, ballastName)); err == nil {
 		t.Error("the ballast is still there")
 	}
+	kept := float64(db.Stats().Appended)
 	for range 3 {
 		// What the ballast gave back is filled up as well.
 		fillDisk(t, mount, 0)
@@ -182,10 +191,7 @@ func TestFullDiskLosesNothingThatWasKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := removeHogs(mount); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Check(t.Context()); err != nil {
+	if err := errors.Join(removeHogs(mount), db.Check(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	if s := db.Stats(); s.Degraded {
@@ -194,16 +200,12 @@ func TestFullDiskLosesNothingThatWasKept(t *testing.T) {
 	if n := countSamples(t, db); n < kept {
 		t.Errorf("%v samples are left of %v", n, kept)
 	}
-	if err := appendRound(); err != nil {
-		t.Fatal(err)
-	}
-	kept += 500
-	if err := db.Close(); err != nil {
+	if err := errors.Join(r.report(t, db), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	db = open(t, dir, change)
-	if n := countSamples(t, db); n < kept {
-		t.Errorf("%v samples are left of %v after a restart", n, kept)
+	if n := countSamples(t, db); n < kept+500 {
+		t.Errorf("%v samples are left of %v after a restart", n, kept+500)
 	}
 }
 
