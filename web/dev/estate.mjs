@@ -55,7 +55,7 @@ export function seriesOf(id, metric, from, to, points) {
   return (splits[metric] ?? [undefined]).map((labels, n) => {
     const list = []
     for (let t = Math.ceil(from / each) * each; t <= Math.min(to, now); t += each) list.push({ at: iso(t), value: f(id + (n || ''), t, now) })
-    const spread = (k) => list.map((p, i) => ({ at: p.at, value: Math.max(0, p.value * (1 + k * (0.3 + 0.5 * noise(id + metric, i)))) }))
+    const spread = (k) => list.map((p, i) => ({ at: p.at, value: metric.startsWith('fs_') ? p.value * (1 + k * 0.004) : Math.max(0, p.value * (1 + k * (0.15 + 0.3 * noise(id + metric, i)))) }))
     return { metric, labels, points: list, rolled, ...(rolled && { min: spread(-1), max: spread(1) }) }
   })
 }

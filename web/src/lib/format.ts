@@ -136,7 +136,7 @@ export function plural(n: number, one: string, many = one + 's'): string {
 }
 
 const spelled: Record<string, string> = {
-  fs: 'file system', cpu: 'CPU', gpu: 'GPU', oom: 'OOM', io: 'I/O', raid: 'RAID', zfs: 'ZFS', smart: 'SMART', id: 'ID', api: 'API', tcp: 'TCP',
+  fs: 'file system', cpu: 'CPU', gpu: 'GPU', oom: 'OOM', io: 'I/O', raid: 'RAID', zfs: 'ZFS', smart: 'SMART', id: 'ID', api: 'API', tcp: 'TCP', fstype: 'type',
 }
 
 /** words turns a permanent name into words: "fs_full_soon" reads "file system full soon". */
@@ -147,3 +147,23 @@ export const sentence = (text: string) => text.charAt(0).toUpperCase() + text.sl
 
 /** person reads an actor: "user:ada" is ada, "watch" stays. */
 export const person = (actor: string) => actor.replace(/^user:/, '').replace(/^token:/, 'token ')
+
+const factUnits = ['bytes_per_s', 'per_s', 'ratio', 'bytes', 'seconds', 'celsius', 'rpm', 'watts']
+const factUnit = (name: string) => factUnits.find((u) => name.endsWith('_' + u))
+
+/** factTitle names a fact or an attribute without its unit. */
+export function factTitle(name: string): string {
+  const unit = factUnit(name)
+  return sentence(words(unit ? name.slice(0, -unit.length - 1) : name.replace(/_at$/, '')))
+}
+
+/** factText reads a fact, which is text, in the unit that its name ends with. */
+export function factText(name: string, text: string): string {
+  const unit = factUnit(name)
+  if (unit && text.trim() !== '' && Number.isFinite(Number(text))) return value(Number(text), unit)
+  if (/_at$|^not_after$|^last_beat$|^since$/.test(name) && Date.parse(text) > 0) {
+    return new Date(text).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
+  }
+  if (text === 'true') return 'yes'
+  return text === 'false' ? 'no' : text === '' ? '(empty)' : text
+}

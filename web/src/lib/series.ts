@@ -67,9 +67,15 @@ export function align(list: Series[]): Aligned {
   return { times, rows, lows, highs }
 }
 
-/** extent answers the scale of a chart: ratios show whole when they are near it. */
-export function extent(low: number, high: number, unit: string): [number, number] {
+/** extent answers the scale of a chart: ratios show whole when they are near
+ * it. A close scale leaves out what is far below, so that a slope shows. */
+export function extent(low: number, high: number, unit: string, close = false): [number, number] {
   if (!Number.isFinite(low) || !Number.isFinite(high)) return [0, 1]
+  if (close && unit !== 'bool' && low > 0.5 * high) {
+    const room = Math.max(high - low, Math.abs(high) * 0.02)
+    const top = high + room * 0.25
+    return [Math.max(0, low - room * 0.35), unit === 'ratio' && high <= 1 ? Math.min(1, top) : top]
+  }
   if (unit === 'bool') return [0, 1.05]
   const base = low < 0 ? low * 1.1 : unit === 'celsius' && low > 15 ? Math.max(0, low - 8) : 0
   if (unit === 'ratio' && high > 0.4 && high <= 1.02) return [base, 1]

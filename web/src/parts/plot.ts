@@ -21,6 +21,7 @@ export interface Look {
   to: number
   thresholds: Threshold[]
   markers: Marker[]
+  close: boolean
 }
 
 export const colours = 8
@@ -70,7 +71,7 @@ export function scales(look: () => Look): uPlot.Scales {
         const shown = look().thresholds.map((t) => t.value)
         // A threshold far above the data would flatten it: then it is only named.
         const near = shown.filter((v) => v <= Math.max(high, 0) * 4 || look().unit === 'ratio')
-        return extent(Math.min(low ?? 0, ...near), Math.max(high ?? 1, ...near), look().unit)
+        return extent(Math.min(low ?? 0, ...near), Math.max(high ?? 1, ...near), look().unit, look().close)
       },
     },
   }
@@ -117,8 +118,14 @@ export function annotate(u: uPlot, look: Look) {
     const right = x > bbox.left + bbox.width * 0.75
     ctx.textAlign = right ? 'right' : 'left'
     ctx.textBaseline = 'bottom'
+    const at = x + (right ? -6 : 6) * dpr
+    const wide = ctx.measureText(m.label).width + 6 * dpr
+    ctx.globalAlpha = 0.85
+    ctx.fillStyle = css('surface')
+    ctx.fillRect(right ? at - wide + 3 * dpr : at - 3 * dpr, bbox.top + bbox.height - 18 * dpr, wide, 15 * dpr)
+    ctx.globalAlpha = 1
     ctx.fillStyle = css(m.tone === 'plain' ? 'text-2' : m.tone)
-    ctx.fillText(m.label, x + (right ? -5 : 5) * dpr, bbox.top + bbox.height - 4 * dpr)
+    ctx.fillText(m.label, at, bbox.top + bbox.height - 4 * dpr)
   }
   ctx.restore()
 }
