@@ -165,6 +165,7 @@ func FuzzParseUnits(f *testing.F) {
 	f.Add([]byte(`[{"unit":"--now.service","load":"loaded","active":"failed","sub":"failed"},{"unit":"a b.service"}]`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		units, _ := parseUnitList(b)
+		units = append(units, sortUnits(parseUnitTable(b))...)
 		shown := parseUnitShow(b)
 		if len(shown) > systemdMaxUnits {
 			t.Fatal("more units than the bound")

@@ -42,6 +42,9 @@ const systemdProperties = "Id,LoadState,ActiveState,SubState,Result,UnitFileStat
 
 type systemdUnits struct {
 	env collect.Env
+	// plain is set once systemctl has answered with a table instead of JSON:
+	// it is older than 246.
+	plain bool
 	// states are those of the last pass; nil before the first, which cannot
 	// tell what failed just now from what had failed before.
 	states map[string]string
@@ -74,14 +77,33 @@ func (s *systemdUnits) Collect(ctx context.Context, out *collect.Batch) error {
 
 // list answers the loaded units of the types that matter, the worst first.
 func (s *systemdUnits) list(ctx context.Context) ([]systemdUnit, error) {
-	answer, err := s.env.Run(ctx, "systemctl", "list-units", "--all", "--output=json")
+	if !s.plain {
+		b, err := s.ask(ctx, "list-units", "--all", "--output=json")
+		if err != nil {
+			return nil, err
+		}
+		if b = bytes.TrimSpace(b); len(b) == 0 || b[0] == '[' {
+			return parseUnitList(b)
+		}
+		s.plain = true
+	}
+	b, err := s.ask(ctx, "list-units", "--all", "--plain", "--no-legend", "--full")
+	if err != nil {
+		return nil, err
+	}
+	return sortUnits(parseUnitTable(b)), nil
+}
+
+// ask runs systemctl and answers what it printed.
+func (s *systemdUnits) ask(ctx context.Context, args ...string) ([]byte, error) {
+	answer, err := s.env.Run(ctx, "systemctl", args...)
 	if err == nil && answer.Exit != 0 {
 		err = fmt.Errorf("exit status %d: %s", answer.Exit, redact.Line(string(answer.Stderr), 300))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("systemctl list-units: %w", err)
+		return nil, fmt.Errorf("systemctl %s: %w", args[0], err)
 	}
-	return parseUnitList(answer.Stdout)
+	return answer.Stdout, nil
 }
 
 // show fills in what the list does not say.
@@ -93,14 +115,11 @@ func (s *systemdUnits) show(ctx context.Context, units []systemdUnit) error {
 	for _, u := range units {
 		args = append(args, u.Name)
 	}
-	answer, err := s.env.Run(ctx, "systemctl", args...)
-	if err == nil && answer.Exit != 0 {
-		err = fmt.Errorf("exit status %d: %s", answer.Exit, redact.Line(string(answer.Stderr), 300))
-	}
+	b, err := s.ask(ctx, args...)
 	if err != nil {
-		return fmt.Errorf("systemctl show: %w", err)
+		return err
 	}
-	shown := parseUnitShow(answer.Stdout)
+	shown := parseUnitShow(b)
 	for i := range units {
 		units[i].fill(shown[units[i].Name])
 	}
@@ -190,14 +209,31 @@ var (
 	systemdWord = regexp.MustCompile(`^[a-z0-9-]{0,40}$`)
 )
 
-// parseUnitList reads systemctl list-units --output=json. Units that only
-// other units speak of are left out. The order is by state, then by name, so
-// that a bound cuts off what matters least.
+// parseUnitList reads systemctl list-units --output=json.
 func parseUnitList(b []byte) ([]systemdUnit, error) {
 	var rows []systemdUnit
 	if err := json.Unmarshal(b, &rows); err != nil {
 		return nil, fmt.Errorf("parse systemctl list-units: %w", err)
 	}
+	return sortUnits(rows), nil
+}
+
+// parseUnitTable reads systemctl list-units --plain: name, load, active and
+// sub state, then a description.
+func parseUnitTable(b []byte) []systemdUnit {
+	var rows []systemdUnit
+	for line := range bytes.Lines(b) {
+		if f := strings.Fields(string(line)); len(f) >= 4 {
+			rows = append(rows, systemdUnit{Name: f[0], Load: f[1], Active: f[2], Sub: f[3]})
+		}
+	}
+	return rows
+}
+
+// sortUnits leaves out units of other types and those that only other units
+// speak of. The order is by state, then by name, so that a bound cuts off
+// what matters least.
+func sortUnits(rows []systemdUnit) []systemdUnit {
 	rows = slices.DeleteFunc(rows, func(u systemdUnit) bool {
 		unused := u.Active == "inactive" && u.Load != "loaded"
 		return unused || !systemdName.MatchString(u.Name) ||
@@ -206,7 +242,7 @@ func parseUnitList(b []byte) ([]systemdUnit, error) {
 	slices.SortStableFunc(rows, func(a, b systemdUnit) int {
 		return cmp.Or(cmp.Compare(systemdRank(a.Active), systemdRank(b.Active)), cmp.Compare(a.Name, b.Name))
 	})
-	return slices.CompactFunc(rows, func(a, b systemdUnit) bool { return a.Name == b.Name }), nil
+	return slices.CompactFunc(rows, func(a, b systemdUnit) bool { return a.Name == b.Name })
 }
 
 func systemdRank(active string) int {

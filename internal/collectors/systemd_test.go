@@ -94,3 +94,27 @@ func TestUnreachableSystemdIsAnError(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestOldSystemctlAnswersWithATable: the one of RHEL 8 knows no JSON.
+func TestOldSystemctlAnswersWithATable(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "run", "systemd", "system"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	table := "-.mount loaded active mounted Root Mount\nbad.service loaded failed failed A bad one\nold.service not-found inactive dead old.service\n"
+	env := answers(rootEnv(root), map[string]collect.Output{
+		"systemctl list-units --all --output=json":                                   {Stdout: []byte("UNIT LOAD ACTIVE SUB DESCRIPTION\n" + table)},
+		"systemctl list-units --all --plain --no-legend --full":                      {Stdout: []byte(table)},
+		"systemctl show --property=" + systemdProperties + " -- bad.service -.mount": {Stdout: []byte("Id=bad.service\nResult=signal\nNRestarts=2\n\nId=-.mount\n")},
+	})
+	c := open(t, "systemd", env)
+	for range 2 {
+		obs := mustPass(t, c, clock0)
+		if len(obs.Sightings) != 2 || seen(t, obs, "bad.service").Observed["result"] != "signal" || value(t, obs, "bad.service", "unit_restarts_total") != 2 {
+			t.Errorf("%s", seenText(obs))
+		}
+	}
+	if !c.(*systemdUnits).plain {
+		t.Error("JSON is asked for in vain every pass")
+	}
+}
