@@ -39,6 +39,7 @@ const (
 	NotRouted        Reason = "no route leads to the channel"
 	NotToldOfOpening Reason = "the channel was not told of the opening"
 	NotWhileFlapping Reason = "flapping: the next message comes when it is quiet"
+	NotAboutItself   Reason = "it is about the channel itself"
 	NotWhileDead     Reason = "the channel did not take the last message; it is told again after a while"
 )
 
@@ -118,6 +119,9 @@ func (p Policy) tellable(now time.Time, channel string, c Case) (severity ops.Se
 			continue
 		case f.Suppression.Active(now, f.Severity):
 			why = NotSuppressed
+			continue
+		case m.Resource.Key.Source == "reeve" && m.Resource.Key.Key == "channel:"+channel:
+			why = NotAboutItself // A channel that fails cannot say so.
 			continue
 		case !slices.Contains(p.Channels(f, m.Resource), channel):
 			if why == NotActive {

@@ -37,6 +37,8 @@ func TestTell(t *testing.T) {
 	flaps := member(ops.Warning, ops.FindingOpen)
 	flaps.Finding.Flapping = true
 	opened := past(ops.MessageOpened, ops.Warning, ops.DeliveryDelivered, t0)
+	itself := member(ops.Critical, ops.FindingOpen)
+	itself.Resource = ops.Resource{Kind: ops.KindComponent, Key: ops.ResourceKey{Host: "h", Source: "reeve", Key: "channel:a"}}
 	merged := caseOf(ops.IncidentClosed, resolved)
 	merged.Incident.MergedInto = "inc_0"
 	cases := []struct {
@@ -73,6 +75,7 @@ func TestTell(t *testing.T) {
 		{"flapping is over", caseOf(ops.IncidentClosed, resolved), []ops.Delivery{past(ops.MessageFlapping, ops.Warning, ops.DeliveryDelivered, t0)}, 0, ops.MessageResolved, BecauseResolved},
 		{"flapped, open without a break since", caseOf(ops.IncidentOpen, flaps), nil, 2 * time.Hour, ops.MessageOpened, BecauseNew},
 		{"overtaken before it was sent", caseOf(ops.IncidentOpen, warning), []ops.Delivery{past(ops.MessageOpened, ops.Warning, ops.DeliveryDropped, t0)}, 0, ops.MessageOpened, BecauseNew},
+		{"about the channel itself", caseOf(ops.IncidentOpen, itself), nil, 0, "", NotAboutItself},
 		{"merged", merged, []ops.Delivery{opened}, 0, ops.MessageResolved, BecauseResolved},
 	}
 	for _, x := range cases {
