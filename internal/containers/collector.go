@@ -100,9 +100,7 @@ func (c *Collector) Collect(ctx context.Context, out *collect.Batch) error {
 		c.engine = nil
 		return err
 	}
-	if err := c.catchUp(ctx, out, list); err != nil {
-		return err
-	}
+	deaf := c.catchUp(ctx, out, list)
 	broken := c.inspect(ctx, out, list)
 	c.tell(out)
 	c.readUsage(ctx, out.Now, list)
@@ -115,7 +113,7 @@ func (c *Collector) Collect(ctx context.Context, out *collect.Batch) error {
 		out.Whole(ops.KindContainer, ops.KindService, ops.KindProject)
 	}
 	c.prune(out.Now, list)
-	return errors.Join(broken, c.save(out.Now))
+	return errors.Join(deaf, broken, c.save(out.Now))
 }
 
 // connect finds the engine. One that was there and is not any more is a
@@ -168,7 +166,9 @@ func (c *Collector) catchUp(ctx context.Context, out *collect.Batch, list []Cont
 	}
 	until := time.Now()
 	events, err := c.engine.Events(ctx, since, until)
-	if err != nil {
+	if errors.Is(err, ErrNoEvents) {
+		out.Gap("who stopped a container of "+c.runtime, ErrNoEvents.Error(), "set events_logger to journald or file in containers.conf")
+	} else if err != nil {
 		return err
 	}
 	ooms := map[string]*ops.Event{}

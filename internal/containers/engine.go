@@ -31,6 +31,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"reeve/internal/collect"
+	"reeve/internal/redact"
 )
 
 // Bounds of what is taken from an engine: its answers hold texts that whoever
@@ -50,6 +51,7 @@ const (
 type Engine struct {
 	Runtime string
 	Path    string
+	libpod  string // version of Podman's own protocol
 	api     *client.Client
 	raw     *http.Client
 }
@@ -128,7 +130,10 @@ func open(ctx context.Context, path string) (*Engine, error) {
 	e.Runtime = Docker
 	for _, c := range v.Components {
 		if strings.Contains(strings.ToLower(c.Name), "podman") {
-			e.Runtime = Podman
+			e.Runtime, e.libpod = Podman, "4.0.0"
+			if v := c.Details["APIVersion"]; v != "" && strings.Trim(v, "0123456789.") == "" {
+				e.libpod = v
+			}
 		}
 	}
 	return e, nil
@@ -232,13 +237,16 @@ func (e *Engine) Digest(ctx context.Context, imageID, name string) (string, erro
 	return pickDigest(answer.RepoDigests, name), nil
 }
 
+// ErrNoEvents says that an engine is set up to keep no events.
+var ErrNoEvents = errors.New("the engine keeps no events")
+
 // Events answers what happened to containers between two times, oldest first.
 func (e *Engine) Events(ctx context.Context, since, until time.Time) ([]Event, error) {
 	path := "/events?until=" + stamp(until) + "&filters=" + url.QueryEscape(`{"type":["container"],"event":["start","die","kill","stop","oom"]}`) + "&since=" + stamp(since)
 	if e.Runtime == Podman {
 		// Podman's form of Docker's /events answers nothing when until is
 		// given (4.3) and never ends when it is not; its own form ends.
-		path = "/v4.0.0/libpod/events?stream=false&since=" + strconv.FormatInt(since.Unix(), 10)
+		path = "/v" + e.libpod + "/libpod/events?stream=false&since=" + strconv.FormatInt(since.Unix(), 10)
 	}
 	events, err := e.readEvents(ctx, path)
 	if err != nil {
@@ -258,11 +266,12 @@ func (e *Engine) readEvents(ctx context.Context, path string) ([]Event, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d", resp.StatusCode)
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
+		return nil, fmt.Errorf("status %d: %s", resp.StatusCode, redact.Line(string(said), 200))
 	}
 	var events []Event
 	dec := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
-	for len(events) < maxEvents {
+	for {
 		var m message
 		err := dec.Decode(&m)
 		if errors.Is(err, io.EOF) {
@@ -271,8 +280,18 @@ func (e *Engine) readEvents(ctx context.Context, path string) ([]Event, error) {
 		if err != nil {
 			return nil, err
 		}
+		if m.Response >= http.StatusBadRequest {
+			// Podman has sent the status before it finds out.
+			if strings.Contains(m.Message, `"none"`) {
+				return nil, ErrNoEvents
+			}
+			return nil, errors.New(redact.Line(m.Message, 200))
+		}
 		if v, ok := m.event(); ok {
 			events = append(events, v)
+		}
+		if len(events) >= maxEvents {
+			events = append(events[:0], events[maxEvents/2:]...)
 		}
 	}
 	slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })

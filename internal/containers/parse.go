@@ -236,6 +236,10 @@ type message struct {
 	}
 	Time     int64 `json:"time"`
 	TimeNano int64 `json:"timeNano"`
+	// Message and Response are of an error that Podman sends in an event's
+	// place.
+	Message  string `json:"message"`
+	Response int    `json:"response"`
 }
 
 // event answers the event of a message; ok is false for those that say
