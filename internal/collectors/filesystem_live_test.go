@@ -23,7 +23,7 @@ func TestFilesystemWhoseServerIsDead(t *testing.T) {
 		t.Skipf("this kernel has no FUSE: %v", err)
 	}
 	point := t.TempDir()
-	if err := unix.Mount("dead", point, "fuse.sshfs", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", device)); err != nil {
+	if err := unix.Mount("dead", point, "fuse.sshfs", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device)); err != nil {
 		unix.Close(device)
 		t.Skipf("this environment does not let FUSE be mounted: %v", err)
 	}

@@ -24,7 +24,7 @@ const (
 	// passLimit is how many samples, sightings or events one pass may bring:
 	// far more than any host has.
 	passLimit = 20_000
-	textLimit   = 1024
+	textLimit = 1024
 )
 
 // The states of a collector, as its component resource shows them.
