@@ -304,6 +304,7 @@ func parseJournal(b []byte, limit int) (entries []journalEntry, cursor string) {
 			Unit      string          `json:"_SYSTEMD_UNIT"`
 			About     string          `json:"UNIT"`
 			Container string          `json:"CONTAINER_NAME"`
+			Transport string          `json:"_TRANSPORT"`
 		}
 		// A field of another form than usual is left out; the others count.
 		json.Unmarshal(line, &f)
@@ -317,9 +318,10 @@ func parseJournal(b []byte, limit int) (entries []journalEntry, cursor string) {
 			continue
 		}
 		priority, err := strconv.Atoi(f.Priority)
-		entries = append(entries, journalEntry{
-			at: time.UnixMicro(micros).UTC(), unit: journalUnit(cmp.Or(f.About, f.Unit)), text: text, broken: err == nil && priority <= 3,
-		})
+		e := journalEntry{at: time.UnixMicro(micros).UTC(), unit: journalUnit(cmp.Or(f.About, f.Unit)), text: text, broken: err == nil && priority <= 3}
+		if e.broken || f.Transport != "kernel" {
+			entries = append(entries, e)
+		}
 	}
 	size := 0
 	for i := len(entries) - 1; i >= 0; i-- {

@@ -108,6 +108,7 @@ func TestLogsOfTheJournal(t *testing.T) {
 			entry(4, `"MESSAGE":[69,82,82,79,82,32,255],"PRIORITY":"6","_SYSTEMD_UNIT":"user@0.service"`) +
 			entry(5, `"MESSAGE":"Failed with result 'exit-code'.","PRIORITY":"3","UNIT":"nginx.service","_SYSTEMD_UNIT":"init.scope"`) +
 			entry(6, `"MESSAGE":"ERROR of a container","CONTAINER_NAME":"web","_SYSTEMD_UNIT":"docker.service"`) +
+			entry(6, `"MESSAGE":"ERROR the kernel says, and means nothing by it","PRIORITY":"5","_TRANSPORT":"kernel"`) +
 			entry(7, `"MESSAGE":null,"PRIORITY":["3","4"]`))},
 		"--output=json --no-pager --lines=800 --after-cursor=s=7": {Exit: 1, Stderr: []byte("Failed to seek to cursor: Invalid argument\n")},
 	}
