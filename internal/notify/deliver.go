@@ -21,6 +21,7 @@ const (
 	giveUpAfter   = 24 * time.Hour
 	budgetSetting = "notify.budget"
 	countTries    = 5
+	stopGrace     = 3 * time.Second
 )
 
 // A sender sends what waits for one channel, one message at a time.
@@ -70,11 +71,11 @@ func (s *sender) pass(ctx context.Context) error {
 // ended: nobody else sends for this channel, and this pass has not begun.
 func (s *sender) recover(ctx context.Context) error {
 	st := s.notify.store
-	left, err := st.Outbox(ctx, s.channel.Name, ops.DeliverySending, outboxInPlan)
+	now := time.Now()
+	left, err := st.Outbox(ctx, s.channel.Name, ops.DeliverySending, now, outboxInPlan)
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	now := time.Now()
 	return st.Tx(ctx, now, func(tx *store.Tx) error {
 		for _, d := range left {
 			why := store.Why{Actor: actor, Reason: "the process ended while it was sent; it is sent again under the same ID"}
@@ -108,7 +109,7 @@ func (n *Notify) counted(ctx context.Context, f func(*store.Tx) error) error {
 func (s *sender) claim(ctx context.Context) (d ops.Delivery, ok bool, err error) {
 	err = s.notify.counted(ctx, func(tx *store.Tx) error {
 		d, ok = ops.Delivery{}, false
-		queued, err := tx.Outbox(ctx, s.channel.Name, ops.DeliveryQueued, outboxInPlan)
+		queued, err := tx.Outbox(ctx, s.channel.Name, ops.DeliveryQueued, tx.Now(), outboxInPlan)
 		if err != nil || len(queued) == 0 {
 			return err
 		}
@@ -170,7 +171,9 @@ func (s *sender) apply(ctx context.Context, tx *store.Tx, p Plan) error {
 // when the channel is to be left alone for a while.
 func (s *sender) send(ctx context.Context, d ops.Delivery) (taken bool, err error) {
 	began := time.Now()
-	sendErr := s.hand(ctx, d.Message)
+	sendCtx, done := outlasting(ctx, stopGrace)
+	defer done()
+	sendErr := s.hand(sendCtx, d.Message)
 	// The outcome is kept also when the process is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -185,6 +188,14 @@ func (s *sender) send(ctx context.Context, d ops.Delivery) (taken bool, err erro
 		s.paused = time.Now().Add(max(min(backoff(s.failures), longestPause), f.RetryAfter))
 	}
 	return f.Permanent, s.failed(ctx, d, f, began)
+}
+
+// outlasting answers a context that ends a while after ctx does, so that a
+// message that is being taken when the process stops need not be sent twice.
+func outlasting(ctx context.Context, grace time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return longer, func() { stop(); cancel() }
 }
 
 // hand sends one message within the time that one may take.

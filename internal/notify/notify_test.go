@@ -321,6 +321,61 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	})
 }
 
+func TestAttemptsInDoubtCountAndOthersDoNot(t *testing.T) {
+	for _, nobody := range []bool{true, false} {
+		inBubble(t, func(t *testing.T, e *estate) {
+			m := &memory{fail: func(n int) error {
+				if n <= 4 {
+					return &notify.Failure{Message: "no", Nobody: nobody}
+				}
+				return nil
+			}}
+			n := newNotify(t, e.st, map[string]any{"channel_max_per_hour": 3}, map[string]notify.Channel{"a": m})
+			e.breaks(ops.Critical)
+			turns(t, n, 30*time.Minute, 10*time.Second)
+			// Four failures: where each may have reached someone, three
+			// are all that an hour allows, and then a digest.
+			want := "opened opened opened opened opened"
+			if !nobody {
+				want = "opened opened opened digest digest"
+			}
+			if m.events() != want {
+				t.Errorf("nobody %v: told %q", nobody, m.events())
+			}
+		})
+	}
+}
+
+func TestManyThatAreHeldHideNoCriticalOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *estate) {
+		m := &memory{}
+		begin := time.Now().UTC()
+		n := newNotify(t, e.st, map[string]any{"time_zone": "UTC", "quiet_hours": []any{map[string]any{
+			"from": begin.Add(-time.Hour).Format("15:04"), "to": begin.Add(3 * time.Hour).Format("15:04"),
+		}}}, map[string]notify.Channel{"a": m})
+		e.tx(func(tx *store.Tx) error {
+			for i := range 1500 {
+				d := ops.Delivery{ID: fmt.Sprintf("dlv_%d", i), Channel: "a", DedupeKey: fmt.Sprint(i), CreatedAt: tx.Now(), NextAt: tx.Now().Add(3 * time.Hour),
+					IncidentID: fmt.Sprintf("inc_%d", i), Message: ops.Message{Event: ops.MessageOpened, Severity: ops.Warning, Title: "x"}}
+				if _, err := tx.Enqueue(t.Context(), d, watch); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		turns(t, n, 10*time.Second, 5*time.Second)
+		e.breaks(ops.Critical)
+		turns(t, n, 10*time.Second, 5*time.Second)
+		if m.events() != "opened" || m.got[0].Severity != ops.Critical {
+			t.Errorf("told %q", m.events())
+		}
+		turns(t, n, 4*time.Hour, time.Minute)
+		if c := states(t, e.st); c[ops.DeliveryQueued] != 0 || m.events() != "opened digest digest reminder" {
+			t.Errorf("told %q, states %v", m.events(), c)
+		}
+	})
+}
+
 func TestFloodBecomesADigest(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *estate) {
 		m := &memory{}
@@ -428,7 +483,7 @@ func TestDeliveryLeftInSendingIsSentAgainUnderItsID(t *testing.T) {
 		if err := n.Route(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		waiting, err := e.st.Outbox(t.Context(), "a", ops.DeliveryQueued, 10)
+		waiting, err := e.st.Outbox(t.Context(), "a", ops.DeliveryQueued, time.Now(), 10)
 		if err != nil || len(waiting) != 1 {
 			t.Fatalf("%v: %v", waiting, err)
 		}

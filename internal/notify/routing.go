@@ -185,7 +185,7 @@ func (n *Notify) forget(ctx context.Context) error {
 			continue
 		}
 		err := n.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-			waiting, err := tx.Outbox(ctx, c.Channel, ops.DeliveryQueued, outboxForgotten)
+			waiting, err := tx.Outbox(ctx, c.Channel, ops.DeliveryQueued, tx.Now(), outboxForgotten)
 			if err != nil {
 				return err
 			}

@@ -9,10 +9,12 @@ import (
 	"reeve/internal/ops"
 )
 
-// Outbox answers the deliveries of one channel in a state, the oldest first.
-func (v view) Outbox(ctx context.Context, channel string, state ops.DeliveryState, limit int) ([]ops.Delivery, error) {
+// Outbox answers the deliveries of one channel in a state: first those whose
+// time has come, the oldest first, so that many that are held hide none that
+// is not.
+func (v view) Outbox(ctx context.Context, channel string, state ops.DeliveryState, now time.Time, limit int) ([]ops.Delivery, error) {
 	rows, err := v.q.QueryContext(ctx, `SELECT `+deliveryColumns+` FROM delivery WHERE channel = $1 AND state = $2
-		ORDER BY created_ms, id LIMIT $3`, channel, state, limitOf(limit))
+		ORDER BY CASE WHEN next_ms <= $3 THEN 0 ELSE 1 END, created_ms, id LIMIT $4`, channel, state, toMS(now), limitOf(limit))
 	if err != nil {
 		return nil, fmt.Errorf("read outbox of %s: %w", channel, err)
 	}
