@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 
 	"reeve/internal/collect"
 	"reeve/internal/ops"
@@ -232,6 +233,35 @@ func TestDockerAwayAndBack(t *testing.T) {
 	obs, _ = watch(t, c, "the container again", func(o ops.Observation) bool { return attrsOf(o, "stays").Is("state", "running") })
 	if a := attrsOf(obs, "stopped"); !a.Is("stopped_by_user", "true") {
 		t.Errorf("what a person did was forgotten: %v", a)
+	}
+}
+
+// Docker remembers 256 events. When more happen within a pass, who stopped a
+// container may be among the lost, and must not be made up.
+func TestDockerForgetsEvents(t *testing.T) {
+	d := dockerd.Start(t)
+	c := open(t, "docker", engineEnv(t, d.Socket))
+	d.Run(t, dockerd.Options{Name: "stopped", Command: []string{"sleep", "1000"}})
+	d.Run(t, dockerd.Options{Name: "kept", Restart: "always", Command: []string{"sleep", "1000"}})
+	other := d.Run(t, dockerd.Options{Name: "noise", Command: []string{"true"}})
+	mustPass(t, c, time.Now())
+	d.Stop(t, "stopped")
+	d.Stop(t, "kept")
+	for i := range 300 {
+		if _, err := d.API.ContainerRename(t.Context(), other, client.ContainerRenameOptions{NewName: "noise" + strconv.Itoa(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	obs := mustPass(t, c, time.Now())
+	a := attrsOf(obs, "stopped")
+	if _, known := a["stopped_by_user"]; !a.Is("state", "exited") || known {
+		t.Errorf("stopped: %v", a)
+	}
+	if a := attrsOf(obs, "kept"); !a.Is("stopped_by_user", "true") {
+		t.Errorf("its policy keeps it running, so somebody stopped it: %v", a)
+	}
+	if n := len(eventsOf(obs.Events, "stopped", ops.EventContainerExit)); n != 1 {
+		t.Errorf("%d ends told of", n)
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -242,50 +241,61 @@ var ErrNoEvents = errors.New("the engine keeps no events")
 
 // Events answers what happened to containers between two times, oldest first.
 func (e *Engine) Events(ctx context.Context, since, until time.Time) ([]Event, error) {
-	path := "/events?until=" + stamp(until) + "&filters=" + url.QueryEscape(`{"type":["container"],"event":["start","die","kill","stop","oom"]}`) + "&since=" + stamp(since)
+	path := "/events?until=" + stamp(until) + "&since=" + stamp(since)
 	if e.Runtime == Podman {
 		// Podman's form of Docker's /events answers nothing when until is
 		// given (4.3) and never ends when it is not; its own form ends.
 		path = "/v" + e.libpod + "/libpod/events?stream=false&since=" + strconv.FormatInt(since.Unix(), 10)
 	}
-	events, err := e.readEvents(ctx, path)
+	events, total, err := e.readEvents(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("read events of %s: %w", e.Runtime, err)
+	}
+	if total >= dockerKeeps {
+		// Older events may have been lost, with them who asked for an end.
+		for i := range events {
+			events[i].Unsure = true
+		}
 	}
 	return slices.DeleteFunc(events, func(v Event) bool { return v.At.After(until) || v.At.Before(since) }), nil
 }
 
-func (e *Engine) readEvents(ctx context.Context, path string) ([]Event, error) {
+// dockerKeeps is how many events Docker remembers. Health checks make three
+// each; that is why the query asks for all events and counts them.
+const dockerKeeps = 256
+
+// readEvents answers the events that are about containers' lives, and how
+// many there were in all.
+func (e *Engine) readEvents(ctx context.Context, path string) (events []Event, total int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine"+path, nil)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	resp, err := e.raw.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
-		return nil, fmt.Errorf("status %d: %s", resp.StatusCode, redact.Line(string(said), 200))
+		return nil, 0, fmt.Errorf("status %d: %s", resp.StatusCode, redact.Line(string(said), 200))
 	}
-	var events []Event
 	dec := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
-	for {
+	for ; ; total++ {
 		var m message
 		err := dec.Decode(&m)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if m.Response >= http.StatusBadRequest {
 			// Podman has sent the status before it finds out.
 			if strings.Contains(m.Message, `"none"`) {
-				return nil, ErrNoEvents
+				return nil, 0, ErrNoEvents
 			}
-			return nil, errors.New(redact.Line(m.Message, 200))
+			return nil, 0, errors.New(redact.Line(m.Message, 200))
 		}
 		if v, ok := m.event(); ok {
 			events = append(events, v)
@@ -295,7 +305,7 @@ func (e *Engine) readEvents(ctx context.Context, path string) ([]Event, error) {
 		}
 	}
 	slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
-	return events, nil
+	return events, total, nil
 }
 
 // ErrNoLog says that a container's log cannot be read at all: it goes
