@@ -1,7 +1,7 @@
 # Everything is built without cgo, with one set of flags: another set would be
 # a second cold build of every dependency.
 export CGO_ENABLED := 0
-export GOFLAGS := -buildvcs=false
+export GOFLAGS := -buildvcs=false -tags=grpcnotrace
 
 GO ?= go
 PROG := bin/reeve
