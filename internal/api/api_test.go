@@ -177,7 +177,7 @@ func (w *world) seed() {
 	w.fs = resourceOf("h1", "linux", "fs:/", ops.KindFilesystem, "/", now)
 	w.fs.HostID, w.fs.ParentID = w.host.ID, w.host.ID
 	collector := resourceOf("h1", "reeve", "collector:cpu", ops.KindComponent, "collector cpu", now)
-	collector.HostID, collector.Observed = w.host.ID, ops.Attrs{"state": "gap", "every_ms": "10000", "gap": "smartctl is not installed"}
+	collector.HostID, collector.Observed = w.host.ID, ops.Attrs{"state": "gap", "every_ms": "10000", "gap": "SMART: smartctl is not installed; apt install smartmontools"}
 	w.tx(func(tx *store.Tx) error {
 		for _, r := range []ops.Resource{w.host, w.fs, collector} {
 			if err := tx.SaveResource(w.t.Context(), r, ""); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"testing"
 	"time"
 
@@ -65,3 +66,39 @@ func BenchmarkWholeEstateRead(b *testing.B) { benchmarkGet(b, "/api/v1/resources
 func BenchmarkPage(b *testing.B) { benchmarkGet(b, "/api/v1/resources?limit=50") }
 
 func BenchmarkStatus(b *testing.B) { benchmarkGet(b, "/api/v1/status") }
+
+// One transition to a thousand who listen.
+func BenchmarkStreamToThousand(b *testing.B) {
+	w := newWorld(b)
+	c := w.admin()
+	c.token = c.newToken("read")
+	const many = 1000
+	got := make(chan struct{}, many)
+	for range many {
+		r, end := c.listen(b.Context(), "")
+		defer end()
+		if _, ok := next(r); !ok {
+			b.Fatal("no hello")
+		}
+		go func() {
+			for {
+				e, ok := next(r)
+				if !ok {
+					return
+				}
+				if e.event == "transition" {
+					got <- struct{}{}
+				}
+			}
+		}()
+	}
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	b.ReportMetric(float64(mem.Sys)/(1<<20), "MB-sys-both-sides")
+	for b.Loop() {
+		w.record(1, "bench")
+		for range many {
+			<-got
+		}
+	}
+}

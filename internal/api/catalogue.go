@@ -197,6 +197,10 @@ type AuditVerdict struct {
 }
 
 func (s *Server) verifyAudit(ctx context.Context, _ noInput) (AuditVerdict, error) {
+	if !s.verifying.TryLock() {
+		return AuditVerdict{}, tooManyError{10, ops.Errorf(ops.TooMany, "the audit chain is being verified already; try again in a moment")}
+	}
+	defer s.verifying.Unlock()
 	good, broken, err := s.store.VerifyAudit(ctx, func(int64, int64) {})
 	v := AuditVerdict{OK: broken == nil, Good: good}
 	if broken != nil {

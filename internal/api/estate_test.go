@@ -26,7 +26,8 @@ func TestStatusTellsHostsCountsAndCollectors(t *testing.T) {
 	if s.Counts.Resources != 3 || s.Counts.FindingsCritical != 1 || s.Counts.IncidentsOpen != 1 || s.Counts.ResourcesByKind["host"] != 1 {
 		t.Errorf("counts: %+v", s.Counts)
 	}
-	if len(s.Collectors) != 1 || s.Collectors[0].Name != "cpu" || len(s.Collectors[0].Gaps) != 1 || s.Collectors[0].EveryMS != 10_000 {
+	gap := ops.Gap{What: "SMART", Why: "smartctl is not installed", Remedy: "apt install smartmontools"}
+	if len(s.Collectors) != 1 || s.Collectors[0].Name != "cpu" || len(s.Collectors[0].Gaps) != 1 || s.Collectors[0].Gaps[0] != gap || s.Collectors[0].EveryMS != 10_000 {
 		t.Errorf("collectors: %+v", s.Collectors)
 	}
 }

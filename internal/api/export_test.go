@@ -22,3 +22,6 @@ func (l *limiter) Take(key string, now time.Time) error { return l.take(key, now
 
 // Keys answers how many keys a limiter remembers.
 func (l *limiter) Keys() int { return len(l.keys) }
+
+// SetRecheck replaces how often who listens to the stream is looked at again.
+func (s *Server) SetRecheck(d time.Duration) { s.hub.recheck = d }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -78,9 +77,6 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) (err error) {
 		return err
 	}
 	if err := s.recordBackup(ctx, info.Size()); err != nil {
-		return err
-	}
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
 		return err
 	}
 	h := w.Header()

@@ -3,10 +3,12 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"reeve/internal/ops"
 )
@@ -22,6 +24,8 @@ type Route struct {
 	In, Out reflect.Type
 	// MaxBody bounds the body in bytes.
 	MaxBody int64
+	// Slow says that the answer may take longer than the listener's patience.
+	Slow bool
 
 	answer func(s *Server, w http.ResponseWriter, r *http.Request) error
 }
@@ -79,12 +83,18 @@ func handing(what string, needs Permission, doc string, h http.Handler) Route {
 
 func (r Route) bodyUpTo(n int64) Route { r.MaxBody = n; return r }
 
+func (r Route) slow() Route { r.Slow = true; return r }
+
 // serve makes the handler of a route: session, permission, body limit, then
 // the answer.
 func (s *Server) serve(route Route) http.Handler {
 	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, route.MaxBody)
 		r, err := s.sign.authorize(r, route.Needs)
+		if err == nil && route.Slow {
+			rc := http.NewResponseController(w)
+			err = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
+		}
 		if err == nil {
 			err = route.answer(s, w, r)
 		}

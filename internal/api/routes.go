@@ -60,7 +60,7 @@ func (s *Server) estateRoutes() []Route {
 		route("GET /api/v1/channel-types", Read, "Types of channels of this build, with the schema of their settings.", s.channelTypes),
 
 		route("GET /api/v1/audit", Read, "Every committed change, the newest first.", s.audit),
-		route("GET /api/v1/audit/verify", Administer, "Re-compute the audit chain.", s.verifyAudit),
+		route("GET /api/v1/audit/verify", Read, "Re-compute the audit chain; one at a time.", s.verifyAudit).slow(),
 		plain("GET /api/v1/stream", Read, "Server-sent events of every change; Last-Event-ID or ?after= resumes without a gap.", s.stream),
 	}
 }
@@ -86,7 +86,7 @@ func (s *Server) accountRoutes() []Route {
 		route("DELETE /api/v1/tokens/{id}", Personal, "Revoke an API token.", s.deleteToken),
 
 		route("GET /api/v1/config", Administer, "The configuration in effect, secrets masked.", s.config),
-		plain("POST /api/v1/backup", Administer, "Download a consistent copy of the database.", s.backup),
+		plain("POST /api/v1/backup", Administer, "Download a consistent copy of the database.", s.backup).slow(),
 	}
 }
 

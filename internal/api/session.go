@@ -55,7 +55,7 @@ func newSignIn(s *Server) (*signIn, error) {
 	secure := *manager
 	secure.Cookie.Secure = true
 	in := &signIn{s: s, plain: manager, secure: &secure, hashers: make(hashers, hashersAtOnce),
-		byAddr: newLimiter(10, 6*time.Second), byName: newLimiter(10, 10*time.Second), beats: newLimiter(30, time.Second),
+		byAddr: newLimiter(10, 6*time.Second), byName: newLimiter(20, 3*time.Second), beats: newLimiter(30, time.Second),
 		touched: map[string]time.Time{}}
 	var err error
 	in.oidc, err = newOIDC(s.deps.OIDC)
@@ -134,16 +134,15 @@ func (in *signIn) noteUse(ctx context.Context, id string, now time.Time) error {
 
 func (in *signIn) bySession(r *http.Request, c *Caller) error {
 	ctx := r.Context()
-	id := in.plain.GetString(ctx, sessionAccount)
-	if id == "" {
+	if in.plain.GetString(ctx, sessionAccount) == "" {
 		return nil
 	}
-	account, err := in.s.store.Account(ctx, id)
-	if ops.KindOf(err) == ops.NotFound || err == nil && (account.Disabled || in.plain.GetString(ctx, sessionPrint) != fingerprint(account.Password)) {
-		return in.plain.Destroy(ctx)
-	}
+	account, ok, err := in.holder(ctx)
 	if err != nil {
 		return err
+	}
+	if !ok {
+		return in.plain.Destroy(ctx)
 	}
 	c.Account = account
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions {
@@ -154,6 +153,34 @@ func (in *signIn) bySession(r *http.Request, c *Caller) error {
 		return ops.Errorf(ops.Forbidden, "the header X-CSRF-Token is missing or wrong; GET /api/v1/session tells it")
 	}
 	return nil
+}
+
+// holder answers the account of a session; ok is false when the account is
+// gone or disabled, or has got another password since.
+func (in *signIn) holder(ctx context.Context) (account store.Account, ok bool, err error) {
+	account, err = in.s.store.Account(ctx, in.plain.GetString(ctx, sessionAccount))
+	if ops.KindOf(err) == ops.NotFound {
+		return account, false, nil
+	}
+	return account, err == nil && !account.Disabled && in.plain.GetString(ctx, sessionPrint) == fingerprint(account.Password), err
+}
+
+// still reports whether who began a long answer may still have it: nobody
+// signed out, was disabled, or lost the token.
+func (in *signIn) still(r *http.Request, needs Permission) bool {
+	ctx := r.Context()
+	var c Caller
+	if token := bearer(r); token != "" {
+		return in.byToken(ctx, token, &c) == nil && c.may(needs) == nil
+	}
+	// The context of the request holds the session as it was.
+	fresh, err := in.plain.Load(context.Background(), in.plain.Token(ctx))
+	if err != nil {
+		return false
+	}
+	account, ok, err := in.holder(fresh)
+	c.Account = account
+	return err == nil && ok && c.may(needs) == nil
 }
 
 // begin makes the request's session that of an account, under a new token.

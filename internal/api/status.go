@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 	"os"
 	"strconv"
@@ -159,16 +158,17 @@ func collectorStatus(r ops.Resource, name string) CollectorStatus {
 	return c
 }
 
-// gapsOf reads the gaps of a collector: a list as JSON, or one text.
+// gapsOf reads the gaps of a collector, one a line: what, why and a remedy.
 func gapsOf(a ops.Attrs) []ops.Gap {
 	gaps := []ops.Gap{}
-	for _, name := range []string{"gaps", "gap"} {
-		if text := a[name]; text != "" {
-			if json.Unmarshal([]byte(text), &gaps) == nil && gaps != nil {
-				return gaps
-			}
-			return []ops.Gap{{What: text}}
+	for line := range strings.Lines(a["gap"]) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
 		}
+		what, why, _ := strings.Cut(line, ": ")
+		why, remedy, _ := strings.Cut(why, "; ")
+		gaps = append(gaps, ops.Gap{What: what, Why: why, Remedy: remedy})
 	}
 	return gaps
 }

@@ -24,6 +24,7 @@ const (
 	streamPage    = 500
 	streamWrite   = 30 * time.Second
 	streamRetryMS = 1000
+	streamRecheck = 30 * time.Second // of who listens
 	maxListeners  = 5000
 )
 
@@ -38,6 +39,7 @@ type hub struct {
 	seq       int64 // everything up to here was handed out
 	ready     bool  // seq is known
 	stopped   bool
+	recheck   time.Duration
 	listeners map[*listener]bool
 
 	samplesAt, beatAt time.Time // of the pass alone
@@ -49,7 +51,7 @@ type listener struct{ pieces chan []byte }
 
 func newHub(s *Server) *hub {
 	changed, _ := s.store.Changed() // For as long as the store is open.
-	return &hub{s: s, changed: changed, listeners: map[*listener]bool{}}
+	return &hub{s: s, changed: changed, listeners: map[*listener]bool{}, recheck: streamRecheck}
 }
 
 // pass waits for a change for a while, then hands out what is new. It is one
@@ -226,6 +228,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	out := streamWriter{w: w, rc: http.NewResponseController(w)}
+	if err := out.rc.SetReadDeadline(time.Time{}); err != nil { // It would end the request though nothing is to be read.
+		return err
+	}
 	if !resumes || after > seq { // A number from before a restored backup means nothing here.
 		after = seq
 	}
@@ -237,7 +242,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if s.catchUp(r.Context(), out, after, seq) {
-		out.follow(r.Context(), l)
+		recheck := time.NewTicker(s.hub.recheck)
+		defer recheck.Stop()
+		out.follow(r.Context(), l, recheck.C, func() bool { return s.sign.still(r, Read) })
 	}
 	return nil // The answer has begun: there is no way to tell of an error but to end it.
 }
@@ -295,12 +302,17 @@ func (o streamWriter) write(piece []byte) bool {
 	return o.rc.Flush() == nil
 }
 
-// follow sends what the hub hands out until either side ends.
-func (o streamWriter) follow(ctx context.Context, l *listener) {
+// follow sends what the hub hands out until either side ends or the
+// subscriber may no longer listen.
+func (o streamWriter) follow(ctx context.Context, l *listener, recheck <-chan time.Time, still func() bool) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-recheck:
+			if !still() {
+				return
+			}
 		case piece, ok := <-l.pieces:
 			if !ok {
 				// Too slow: it comes back with the last ID it has.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"reeve/internal/api"
 	"reeve/internal/ops"
 	"reeve/internal/store"
 )
@@ -28,6 +30,9 @@ func (c *client) listen(ctx context.Context, after string) (*bufio.Reader, func(
 	}
 	if after != "" {
 		req.Header.Set("Last-Event-ID", after)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
@@ -159,5 +164,69 @@ func TestStreamFromTheFutureBeginsNow(t *testing.T) {
 	}
 	if !ok || e.id != strconv.FormatInt(head, 10) {
 		t.Errorf("hello: %+v, head %d", e, head)
+	}
+}
+
+func TestStreamEndsWithTheSession(t *testing.T) {
+	w := newWorld(t)
+	w.server.SetRecheck(10 * time.Millisecond)
+	c := w.admin()
+	bySession, end := c.listen(t.Context(), "")
+	defer end()
+	token := w.anyone()
+	token.token = c.newToken("read")
+	byToken, end := token.listen(t.Context(), "")
+	defer end()
+	for _, r := range []*bufio.Reader{bySession, byToken} {
+		if e, ok := next(r); !ok || e.event != "hello" {
+			t.Fatalf("hello: %+v", e)
+		}
+	}
+	// It goes on for as long as they may listen.
+	for range 5 {
+		w.record(1, "somebody")
+		if e, ok := next(bySession); !ok || e.event == "" {
+			t.Fatal("the stream ended too soon")
+		}
+	}
+	var list api.List[store.APIToken]
+	c.want(200, "GET", "/api/v1/tokens", nil, &list)
+	c.want(204, "DELETE", "/api/v1/tokens/"+list.Items[0].ID, nil, nil)
+	ended(t, byToken)
+	c.want(204, "DELETE", "/api/v1/session", nil, nil)
+	ended(t, bySession)
+}
+
+// ended reads until the stream ends.
+func ended(t *testing.T, r *bufio.Reader) {
+	t.Helper()
+	for range 1000 {
+		if _, ok := next(r); !ok {
+			return
+		}
+	}
+	t.Error("the stream goes on")
+}
+
+func TestStreamOutlastsTheListenersPatience(t *testing.T) {
+	w := newWorld(t)
+	c := w.admin()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := api.NewHTTPServer(quiet(), w.server)
+	server.ReadTimeout, server.WriteTimeout = 100*time.Millisecond, 100*time.Millisecond
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	t.Cleanup(func() { server.Close(); <-done })
+	c.token, c.base = c.newToken("read"), "http://"+l.Addr().String()
+	r, end := c.listen(t.Context(), "")
+	defer end()
+	for began := time.Now(); time.Since(began) < 500*time.Millisecond; {
+		w.record(1, "somebody")
+		if _, ok := next(r); !ok {
+			t.Fatalf("the stream ended after %v", time.Since(began))
+		}
 	}
 }
