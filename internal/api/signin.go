@@ -196,6 +196,20 @@ func NeedsLink(ctx context.Context, db *store.Store) (bool, error) {
 	return true, err
 }
 
+// A Link signs an admin in once.
+type Link struct {
+	URL       string    `json:"url" doc:"To open in a browser on the machine that Reeve runs on."`
+	Token     string    `json:"token"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// makeLink is NewLink for who is an admin already: the command line.
+func (in *signIn) makeLink(ctx context.Context, _ noInput) (Link, error) {
+	now := in.s.now()
+	token, err := NewLink(ctx, in.s.store, now)
+	return Link{callerOf(ctx).Base + "/signin?token=" + token, token, now.Add(linkLifetime).UTC()}, err
+}
+
 type linkInput struct {
 	Body struct {
 		Token string `json:"token"`
