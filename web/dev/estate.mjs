@@ -60,7 +60,7 @@ export function seriesOf(id, metric, from, to, points) {
   })
 }
 
-const hostNames = ['helm', 'atlas', 'birch', 'cedar', 'delta', 'ember', 'fjord', 'garnet', 'harbor', 'iris', 'juniper', 'kestrel']
+const allHosts = ['helm', 'atlas', 'birch', 'cedar', 'delta', 'ember', 'fjord', 'garnet', 'harbor', 'iris', 'juniper', 'kestrel']
 const apps = ['nextcloud', 'immich', 'gitea', 'grafana', 'paperless', 'vaultwarden', 'jellyfin', 'postgres', 'redis', 'caddy', 'authelia', 'mosquitto']
 const metricsOf = {
   host: ['cpu_busy_ratio', 'cpu_mode_ratio', 'cpu_core_busy_ratio', 'load1', 'load5', 'load15', 'memory_used_ratio', 'swap_used_ratio', 'memory_total_bytes', 'memory_available_bytes', 'pressure_some_ratio', 'temperature_celsius', 'uptime_seconds', 'processes_count', 'processes_running_count', 'context_switches_per_s'],
@@ -71,8 +71,9 @@ const metricsOf = {
   check: ['check_up', 'check_duration_seconds'],
 }
 
-export function estate({ quiet }) {
+export function estate({ quiet, hosts = 12 }) {
   const now = Date.now()
+  const hostNames = allHosts.slice(0, hosts)
   const w = { began: now - 26 * hour, seq: 0, resources: [], findings: [], incidents: [], transitions: [], deliveries: [] }
   const add = (id, kind, name, host, source, more = {}) => {
     const hostID = `res_h${hostNames.indexOf(host)}`
@@ -88,9 +89,10 @@ export function estate({ quiet }) {
     ;['ssh.service', 'docker.service', 'cron.service'].forEach((u) => add(`res_${i}u${u}`, 'unit', u, h, 'systemd', { observed: { active_state: 'active', sub_state: 'running', enabled: 'enabled' } }))
     apps.forEach((a, k) => add(`res_${i}s${k}`, 'service', `${a}/${a}`, h, 'docker', { observed: { desired: '1', running: '1' } }))
   })
-  for (let i = 0; w.resources.length < 9990; i++) {
-    const [h, a] = [hostNames[i % 12], apps[Math.floor(i / 12) % 12]]
-    add(`res_c${i}`, 'container', `${a}-${a}-${Math.floor(i / 144) + 1}`, h, 'docker', { parent_id: `res_${i % 12}s${Math.floor(i / 12) % 12}`, labels: { project: a, service: a }, observed: { runtime: 'docker', state: 'running', health: 'healthy', image: `ghcr.io/${a}/${a}:2`, restart_count: '0', project: a, service: a } })
+  const rooms = hosts > 1 ? 9990 : 60
+  for (let i = 0; w.resources.length < rooms; i++) {
+    const [h, a] = [hostNames[i % hosts], apps[Math.floor(i / hosts) % 12]]
+    add(`res_c${i}`, 'container', `${a}-${a}-${Math.floor(i / 144) + 1}`, h, 'docker', { parent_id: `res_${i % hosts}s${Math.floor(i / hosts) % 12}`, labels: { project: a, service: a }, observed: { runtime: 'docker', state: 'running', health: 'healthy', image: `ghcr.io/${a}/${a}:2`, restart_count: '0', project: a, service: a } })
   }
   w.checks = [
     { name: 'website', type: 'http', target: 'https://example.org/health', every_ms: 60_000, timeout_ms: 10_000, up: true, resource_id: 'res_k0' },
@@ -142,7 +144,7 @@ export function estate({ quiet }) {
   w.channels = [{ name: 'ops-mail', type: 'email', state: 'ok', last_delivered_at: iso(now - 3 * minute), queued: 0, dead: 0 }, { name: 'phone', type: 'ntfy', state: quiet ? 'ok' : 'failing', last_delivered_at: iso(now - 50 * hour), queued: quiet ? 0 : 2, dead: quiet ? 0 : 1 }]
   w.users = [{ id: 'usr_1', name: 'ada', role: 'admin', last_seen_at: iso(now) }, { id: 'usr_2', name: 'grace', role: 'viewer', last_seen_at: iso(now - 50 * hour) }]
   w.tokens = [{ id: 'tok_1', name: 'grafana', scopes: ['read'], created_at: iso(now - 90 * hour), last_used_at: iso(now - minute) }]
-  w.detectors = [['fs_full', 'File system is almost full', ['filesystem'], [['warning', 0.85], ['critical', 0.95]]], ['host_cpu_high', 'CPU is busy for long', ['host'], [['warning', 0.8]]], ['container_restart_loop', 'Container restarts again and again', ['container'], []], ['certificate_expiring', 'Certificate expires soon', ['certificate', 'check'], []]].map(([name, title, kinds, th]) => ({ name, title, doc: 'Opens when the share used is above the threshold and clears 5 points below it.', kinds, metrics: name === 'fs_full' ? ['fs_used_ratio'] : [], hold_ms: 120_000, clear_ms: 300_000, thresholds: th.map(([n, v]) => ({ name: n, default: v, value: v, unit: 'ratio', doc: 'Share used.' })) }))
+  w.detectors = [['fs_full', 'File system is almost full', ['filesystem'], [['warning', 0.85], ['critical', 0.95]]], ['host_cpu_high', 'CPU is busy for long', ['host'], [['warning', 0.8]]], ['container_restart_loop', 'Container restarts again and again', ['container'], []], ['certificate_expiring', 'Certificate expires soon', ['certificate', 'check'], []]].map(([name, title, kinds, th]) => ({ name, title, doc: 'Opens when the share used is above the threshold and clears 5 points below it.', kinds, metrics: name === 'fs_full' ? ['fs_used_ratio'] : [], hold_ms: 120_000, clear_ms: 300_000, thresholds: th.map(([n, v]) => ({ name: n, default: v * 100, unit: 'percent', doc: 'Share used.' })) }))
 
   w.resourceDetail = (id) => {
     const r = w.resources.find((x) => x.id === id)
@@ -162,7 +164,7 @@ export function estate({ quiet }) {
     if (!i) return
     const findings = i.members.map((m) => w.findings.find((f) => f.id === m.finding_id))
     const ids = new Set([id, ...findings.map((f) => f.id)])
-    return { ...i, findings, resources: Object.fromEntries(findings.map((f) => [f.resource_id, w.resources.find((r) => r.id === f.resource_id)])), transitions: w.transitions.filter((x) => ids.has(x.object_id)), deliveries: w.deliveries.filter((d) => d.incident_id === id), explain: { what: findings[0].summary, since: findings[0].first_seen_at, why: ['fs_used_ratio was above 95% for 2 min, the hold time of fs_full.', 'Three containers on the same host failed within 5 min after it; a full file system explains them.'], causes: ['Images and layers of old containers that nobody pruned', 'A container that writes its log without a limit', 'A volume that grew: a database, uploads'], checks: ['docker system df', 'du -xh --max-depth=2 /var/lib/docker | sort -h | tail', 'journalctl --disk-usage'], told: ['ops-mail, 1 s after it opened', 'phone: gave up after 14 tries'] } }
+    return { ...i, findings, resources: Object.fromEntries(findings.map((f) => [f.resource_id, w.resources.find((r) => r.id === f.resource_id)])), transitions: w.transitions.filter((x) => ids.has(x.object_id)), deliveries: w.deliveries.filter((d) => d.incident_id === id), explain: { what: findings[0].summary, since: findings[0].first_seen_at, why: ['fs_used_ratio was above 95% for 2 min, the hold time of fs_full.', 'Three containers on the same host failed within 5 min after it; a full file system explains them.'], causes: ['Images and layers of old containers that nobody pruned', 'A container that writes its log without a limit', 'A volume that grew: a database, uploads'], checks: ['See what Docker holds: `docker system df`; free what is unused: `docker system prune`.', 'See what is large: `du -xh -d2 /var/lib/docker | sort -h | tail`.', 'Shrink the journal: `journalctl --disk-usage`.'], told: ['ops-mail, 1 s after it opened', 'phone: gave up after 14 tries'] } }
   }
   return w
 }

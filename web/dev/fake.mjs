@@ -1,6 +1,6 @@
 // A pretend server for work on the page: the API over a simulated estate, and
 // dist under the real content policy. Never part of Reeve itself.
-//   node dev/fake.mjs [--port 7499] [--quiet-estate] [--signed-out]
+//   node dev/fake.mjs [--port 7499] [--quiet-estate] [--one-host] [--signed-out] [--viewer]
 import { createServer } from 'node:http'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
@@ -10,8 +10,8 @@ import { estate, seriesOf } from './estate.mjs'
 const flag = (name) => process.argv.includes('--' + name)
 const port = Number(process.argv[process.argv.indexOf('--port') + 1]) || 7499
 const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist')
-const world = estate({ quiet: flag('quiet-estate') })
-const session = { user: flag('signed-out') ? null : { id: 'usr_1', name: 'ada', role: 'admin' }, needs_password: false }
+const world = estate({ quiet: flag('quiet-estate'), hosts: flag('one-host') ? 1 : 12 })
+const session = { user: flag('signed-out') ? null : { id: 'usr_1', name: 'ada', role: flag('viewer') ? 'viewer' : 'admin' }, needs_password: false }
 const policy = "default-src 'self'; base-uri 'self'; frame-ancestors 'none'; form-action 'self'; object-src 'none'"
 const streams = new Set()
 
@@ -55,7 +55,7 @@ function status() {
     version: '0.1.0', started_at: iso(world.began), now: iso(Date.now()), host: 'helm', hosts: world.hostRows(),
     counts: {
       resources: world.resources.length, resources_by_kind: kinds, findings_open: open.length,
-      findings_critical: open.filter((f) => f.severity === 'critical').length, incidents_open: incidents.length, incidents_by_state: {},
+      findings_critical: open.filter((f) => f.severity === 'critical').length, incidents_open: incidents.length, incidents_by_state: Object.fromEntries(['open', 'acknowledged', 'mitigated', 'closed'].map((s) => [s, world.incidents.filter((i) => i.state === s).length])),
     },
     loops: world.loops(), stores: world.stores, collectors: world.collectors(), channels: world.channels,
     coverage: { metrics_series: 41230, samples_per_s: 4120, resources_watched: world.resources.length, resources_without_samples: 12, conditions: 42 },

@@ -57,6 +57,6 @@ describe('names and facts', () => {
     expect(factText('used_ratio', '0.962')).toBe('96%')
     expect(factText('used_ratio', 'soon')).toBe('soon')
     expect(factText('oom_killed', 'false')).toBe('no')
-    expect(factText('reason', '')).toBe('(empty)')
+    expect(factText('reason', '')).toBe('–')
   })
 })

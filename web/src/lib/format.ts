@@ -31,6 +31,7 @@ export function bytes(v: number | null | undefined): string {
 /** duration reads seconds as the two largest units. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return nothing
+  if (seconds === 0) return '0 s'
   const sign = seconds < 0 ? '−' : ''
   const s = Math.abs(seconds)
   if (s < 1) return `${sign}${Math.round(s * 1000)} ms`
@@ -74,8 +75,18 @@ export function value(v: number | null | undefined, unit: string): string {
       return decimals(v) + ' bits'
     case 'bool':
       return v >= 0.5 ? 'yes' : 'no'
+    case 'percent':
+      return decimals(v) + '%'
+    case 'days':
+      return decimals(v) + ' d'
+    case 'milliseconds':
+      return duration(v / 1000)
+    case 'count':
+    case 'load':
+    case '':
+      return decimals(v)
   }
-  return decimals(v)
+  return `${decimals(v)} ${unit.replaceAll('_', ' ')}`
 }
 
 /** timeOf reads a time of the API; NaN for none (Go's zero time is none). */
@@ -136,7 +147,7 @@ export function plural(n: number, one: string, many = one + 's'): string {
 }
 
 const spelled: Record<string, string> = {
-  fs: 'file system', cpu: 'CPU', gpu: 'GPU', oom: 'OOM', io: 'I/O', raid: 'RAID', zfs: 'ZFS', smart: 'SMART', id: 'ID', api: 'API', tcp: 'TCP', fstype: 'type',
+  fs: 'file system', cpu: 'CPU', gpu: 'GPU', oom: 'OOM', io: 'I/O', raid: 'RAID', zfs: 'ZFS', smart: 'SMART', id: 'ID', api: 'API', tcp: 'TCP', os: 'OS', wal: 'WAL', gc: 'GC', rss: 'RSS', fstype: 'type',
 }
 
 /** words turns a permanent name into words: "fs_full_soon" reads "file system full soon". */
@@ -161,9 +172,9 @@ export function factTitle(name: string): string {
 export function factText(name: string, text: string): string {
   const unit = factUnit(name)
   if (unit && text.trim() !== '' && Number.isFinite(Number(text))) return value(Number(text), unit)
-  if (/_at$|^not_after$|^last_beat$|^since$/.test(name) && Date.parse(text) > 0) {
+  if (/^\d{4}-\d\d-\d\dT\d\d:/.test(text) && Date.parse(text) > 0) {
     return new Date(text).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
   }
   if (text === 'true') return 'yes'
-  return text === 'false' ? 'no' : text === '' ? '(empty)' : text
+  return text === 'false' ? 'no' : text === '' ? nothing : text
 }

@@ -37,5 +37,6 @@ export function stateOf(kind: string, observed: Record<string, string> | undefin
     case 'pool':
       return { text: o.health ?? '', tone: o.health === 'ONLINE' ? 'ok' : o.health ? 'critical' : '' }
   }
+  if (kind === 'component' && o.state === 'ok') return { text: 'works', tone: 'ok' }
   return { text: o.state ?? '', tone: o.state === 'failing' || o.state === 'degraded' ? 'warning' : '' }
 }

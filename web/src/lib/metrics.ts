@@ -1,4 +1,5 @@
 // What a metric's permanent name says about how to draw it.
+import { words } from './format'
 
 const suffixes = ['bytes_per_s', 'per_s', 'ratio', 'bytes', 'seconds', 'celsius', 'watts', 'rpm', 'count', 'total', 'hours', 'bits']
 
@@ -19,7 +20,10 @@ export function label(metric: string): string {
   if (known[metric]) return known[metric]
   const suffix = suffixes.find((s) => metric.endsWith('_' + s))
   const bare = suffix ? metric.slice(0, -suffix.length - 1) : metric
-  return bare.replace(/^(net|fs|disk|container|check|gpu|array|pool|collector|process|service|unit)_/, '').replaceAll('_', ' ')
+  return bare.replace(/^(net|fs|disk|container|check|gpu|array|pool|collector|process|service|unit)_/, '')
+    .split('_')
+    .map((w) => words(w))
+    .join(' ')
 }
 
 /** A Group is one chart: metrics that are read together and share a unit. */

@@ -87,7 +87,7 @@ describe('the story of an incident', () => {
 })
 
 describe('thresholds of evidence', () => {
-  const detector = { name: 'x', title: '', doc: '', thresholds: [{ name: 'warning', default: 0.85, unit: 'ratio', doc: '' }, { name: 'critical', default: 0.95, value: 0.97, unit: 'ratio', doc: '' }, { name: 'clear_below', default: 0.05, unit: 'ratio', doc: '' }] }
+  const detector = { name: 'x', title: '', doc: '', thresholds: [{ name: 'warning', default: 85, unit: 'percent', doc: '' }, { name: 'critical', default: 95, value: 97, unit: 'percent', doc: '' }, { name: 'margin', default: 5, unit: 'percent', doc: '' }] }
   test('only those in the unit of the chart, as configured', () => {
     expect(evidenceThresholds(finding({}), detector, 'ratio').map((x) => [x.value, x.severity])).toEqual([[0.85, 'warning'], [0.97, 'critical']])
     expect(evidenceThresholds(finding({}), detector, 'bytes')).toEqual([])

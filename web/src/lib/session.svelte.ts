@@ -12,7 +12,10 @@ interface Answer {
 class Session {
   state = $state<'loading' | 'in' | 'out' | 'unreachable'>('loading')
   user = $state.raw<User | null>(null)
+  /** The account has no password yet: only a one-time link opens it. */
   needsPassword = $state(false)
+  /** Whether it is asked for one now: once, on coming in by a link. */
+  asksPassword = $state(false)
   oidc = $state('')
   error = $state.raw<Problem | null>(null)
 
@@ -52,11 +55,13 @@ class Session {
   async useLink(token: string) {
     await send('POST', 'session/link', { token })
     await this.load()
+    this.asksPassword = this.needsPassword
   }
 
   async setPassword(password: string) {
     await send('POST', 'session/password', { password })
     this.needsPassword = false
+    this.asksPassword = false
   }
 
   async signOut() {

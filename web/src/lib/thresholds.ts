@@ -2,14 +2,23 @@
 import type { Threshold } from '../parts/plot'
 import type { Detector, Finding } from './types'
 
-/** evidenceThresholds takes the threshold that the finding itself names, or
- * else those of its detector that are in the chart's unit. */
+// How much of a chart's unit one of a threshold's unit is.
+const scales: Record<string, Record<string, number>> = {
+  ratio: { ratio: 1, percent: 0.01 },
+  seconds: { seconds: 1, milliseconds: 0.001, hours: 3600, days: 86400 },
+}
+
+const scale = (chart: string, threshold: string) => scales[chart]?.[threshold] ?? (chart === threshold ? 1 : 0)
+
+/** evidenceThresholds takes those of the finding's detector that are in the
+ * chart's unit and say by their name which severity they begin. */
 export function evidenceThresholds(f: Finding, detector: Detector | undefined, unit: string): Threshold[] {
-  const own = Object.entries(f.facts ?? {}).filter(([k, v]) => /^(threshold|.*_threshold|limit)$/.test(k) && Number.isFinite(Number(v)) && v !== '')
-  const fits = (detector?.thresholds ?? []).filter((t) => t.unit === unit && !/clear|hold|window|min_/.test(t.name))
-  if (!fits.length && own.length === 1) return [{ value: Number(own[0][1]), label: 'threshold', severity: f.severity }]
-  return fits.map((t) => {
-    const severity = /crit/.test(t.name) || (fits.length === 1 && f.severity === 'critical') ? 'critical' : 'warning'
-    return { value: t.value ?? t.default, label: t.name.replaceAll('_', ' '), severity }
-  })
+  const list: Threshold[] = []
+  for (const t of detector?.thresholds ?? []) {
+    const factor = scale(unit, t.unit)
+    if (!factor || !/^(warning|critical|limit)$/.test(t.name)) continue
+    const severity = t.name === 'limit' ? f.severity : (t.name as Threshold['severity'])
+    list.push({ value: (t.value ?? t.default) * factor, label: t.name, severity })
+  }
+  return list
 }
