@@ -12,12 +12,12 @@ import (
 type Config struct {
 	Data      string `koanf:"data" doc:"Folder of the database, the metrics and the keys; default $XDG_DATA_HOME/reeve, /var/lib/reeve for root."`
 	Database  string `koanf:"database" doc:"sqlite:PATH or postgres://...; default the file reeve.db in the data folder." secret:"true"`
-	Listen    string `koanf:"listen" doc:"Address of the page and the API without TLS; keep it on loopback."`
+	Listen    string `koanf:"listen" default:"127.0.0.1:7433" doc:"Address of the page and the API without TLS; keep it on loopback."`
 	ListenTLS string `koanf:"listen_tls" doc:"Address of the page and the API with TLS, for browsers of the network; empty for none."`
 	TLSCert   string `koanf:"tls_cert" doc:"Certificate file for listen_tls; default one signed by Reeve's own CA."`
 	TLSKey    string `koanf:"tls_key" doc:"Key file of tls_cert."`
 	PublicURL string `koanf:"public_url" doc:"Where people reach the page; goes into messages."`
-	LogLevel  string `koanf:"log_level" doc:"debug, info, warn or error."`
+	LogLevel  string `koanf:"log_level" default:"info" doc:"debug, info, warn or error."`
 
 	Metrics    Metrics                   `koanf:"metrics" doc:"Where samples are kept."`
 	Agent      Agent                     `koanf:"agent" doc:"The agent for this machine inside the server."`
@@ -33,19 +33,19 @@ type Config struct {
 type Metrics struct {
 	URL             string   `koanf:"url" doc:"Base address of a Prometheus-compatible store to use instead of the embedded one." secret:"true"`
 	WriteURL        string   `koanf:"write_url" doc:"Where samples are sent; default url + /api/v1/write." secret:"true"`
-	Retention       Duration `koanf:"retention" doc:"How long raw samples are kept."`
-	RollupRetention Duration `koanf:"rollup_retention" doc:"How long five-minute roll-ups are kept."`
-	MaxSize         Size     `koanf:"max_size" doc:"How much disk the embedded store may take."`
+	Retention       Duration `koanf:"retention" default:"30d" doc:"How long raw samples are kept."`
+	RollupRetention Duration `koanf:"rollup_retention" default:"730d" doc:"How long five-minute roll-ups are kept."`
+	MaxSize         Size     `koanf:"max_size" default:"8GB" doc:"How much disk the embedded store may take."`
 }
 
 // Agent sets the agent inside the server.
 type Agent struct {
-	Enabled bool              `koanf:"enabled" doc:"Whether this machine is watched."`
+	Enabled bool              `koanf:"enabled" default:"true" doc:"Whether this machine is watched."`
 	Name    string            `koanf:"name" doc:"Name of this host; default its hostname."`
 	Labels  map[string]string `koanf:"labels" doc:"Labels of this host."`
-	Proc    string            `koanf:"proc" doc:"Root of proc; another one than /proc is a recorded tree."`
-	Sys     string            `koanf:"sys" doc:"Root of sys; default /sys."`
-	Root    string            `koanf:"root" doc:"Root of the file system; default /."`
+	Proc    string            `koanf:"proc" default:"/proc" doc:"Root of proc; another one than /proc is a recorded tree."`
+	Sys     string            `koanf:"sys" default:"/sys" doc:"Root of sys; default /sys."`
+	Root    string            `koanf:"root" default:"/" doc:"Root of the file system; default /."`
 	Docker  []string          `koanf:"docker_sockets" doc:"Sockets of Docker; default the usual places."`
 	Podman  []string          `koanf:"podman_sockets" doc:"Sockets of Podman; default the usual places."`
 }
@@ -78,7 +78,7 @@ type OIDC struct {
 	ClientID     string            `koanf:"client_id" doc:"Client registered there."`
 	ClientSecret string            `koanf:"client_secret" doc:"Its secret: a value, file:PATH or env:NAME." secret:"true"`
 	RedirectURL  string            `koanf:"redirect_url" doc:"Where the provider sends people back; default public_url + /api/v1/session/oidc/callback."`
-	RoleClaim    string            `koanf:"role_claim" doc:"Claim whose values give roles; default groups."`
+	RoleClaim    string            `koanf:"role_claim" default:"groups" doc:"Claim whose values give roles; default groups."`
 	Roles        map[string]string `koanf:"roles" doc:"Value of the claim to role: viewer, operator or admin."`
 	DefaultRole  string            `koanf:"default_role" doc:"Role of who has none; empty refuses them."`
 }

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"encoding"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -95,4 +98,32 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("unclassed: %v", err)
 		}
 	})
+}
+
+// TestTagsTellTheDefaults keeps the defaults that the reference shows equal
+// to those that hold.
+func TestTagsTellTheDefaults(t *testing.T) {
+	var walk func(v reflect.Value, at string)
+	walk = func(v reflect.Value, at string) {
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if v.Field(i).Kind() == reflect.Struct {
+				walk(v.Field(i), at+f.Name+".")
+				continue
+			}
+			want := f.Tag.Get("default")
+			got := fmt.Sprint(v.Field(i).Interface())
+			if m, ok := v.Field(i).Interface().(encoding.TextMarshaler); ok {
+				text, _ := m.MarshalText()
+				got = string(text)
+			}
+			if v.Field(i).IsZero() {
+				got = ""
+			}
+			if got != want && got != "[]" && got != "map[]" {
+				t.Errorf("%s%s is %q by default, its tag says %q", at, f.Name, got, want)
+			}
+		}
+	}
+	walk(reflect.ValueOf(Default()), "")
 }
