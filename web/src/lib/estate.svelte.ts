@@ -5,7 +5,8 @@ import { clock } from './clock.svelte'
 import { live } from './live.svelte'
 import type { HostRow, Series, Status } from './types'
 
-export const slots = 90 // readings in a sparkline: 15 minutes at 10 s
+const slots = 90 // readings that are kept for sparklines: 15 minutes at 10 s
+const fewestSlots = 18
 const stepMS = 10_000
 const maxHistories = 60
 
@@ -19,6 +20,9 @@ class Estate {
   error = $state.raw<Problem | undefined>()
   hosts = $derived(this.status?.hosts ?? [])
   histories = $state.raw<Record<string, History>>({})
+  /** How many slots sparklines have: fewer while there is less to show. */
+  slots = $derived(Math.max(fewestSlots, ...Object.values(this.histories).map((h) => known(h.cpu)), ...Object.values(this.histories).map((h) => known(h.memory))))
+  minutes = $derived(Math.ceil((this.slots * stepMS) / 60_000))
   private asked = new Set<string>()
   private timer = 0
 
@@ -96,6 +100,12 @@ class Estate {
     }
     this.histories = { ...this.histories, [h.id]: { cpu: line('cpu_busy_ratio'), memory: line('memory_used_ratio') } }
   }
+}
+
+/** known is how far back the first reading is. */
+function known(row: (number | null)[]): number {
+  const first = row.findIndex((v) => v !== null)
+  return first < 0 ? 0 : row.length - first
 }
 
 /** bridge fills pauses of up to three slots, so that a slower series is still a line. */

@@ -29,6 +29,15 @@ const verbs: Record<string, [string, Happening['tone']]> = {
   merge: ['merged', 'plain'],
   join: ['a finding joined', 'warning'],
   claim: ['said to be solved', 'accent'],
+  appear: ['appeared', 'plain'],
+  change: ['changed', 'plain'],
+  remove: ['is gone', 'plain'],
+  vanish: ['is missing', 'plain'],
+  declare: ['declared', 'accent'],
+  sign_in: ['signed in', 'plain'],
+  sign_out: ['signed out', 'plain'],
+  create: ['made', 'accent'],
+  delete: ['deleted', 'plain'],
 }
 
 const workers = /^(watch|notify|ingest|correlate|reconcile|system)$/
@@ -36,7 +45,7 @@ const workers = /^(watch|notify|ingest|correlate|reconcile|system)$/
 /** tell puts one transition into words; about names what it moved. */
 export function tell(t: Transition, about = ''): Happening {
   const [verb, tone] = verbs[t.verb] ?? [words(t.verb), 'plain']
-  const subject = about || sentence(words(t.object))
+  const subject = about || t.facts?.name || (t.facts?.condition ? sentence(words(t.facts.condition)) : sentence(words(t.object)))
   const by = workers.test(t.actor) ? undefined : person(t.actor) + (t.on_behalf ? ` for ${person(t.on_behalf)}` : '')
   const severe = t.facts?.severity === 'critical' && (tone === 'warning' || tone === 'critical')
   return { key: 't' + t.seq, at: t.at, text: `${subject}: ${verb}`, note: t.reason, by, tone: severe ? 'critical' : tone }
