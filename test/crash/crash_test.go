@@ -13,6 +13,7 @@ import (
 
 	"reeve/internal/ops"
 	"reeve/internal/store"
+	"reeve/test/invariants"
 )
 
 const childEnv = "REEVE_CRASH_CHILD"
@@ -86,7 +87,7 @@ func TestDiesAtEveryStatement(t *testing.T) {
 
 func verify(t *testing.T, e *estate, in *inbox, die int64) {
 	t.Helper()
-	if err := check(t.Context(), e.store); err != nil {
+	if err := invariants.Check(t.Context(), e.store, true); err != nil {
 		t.Fatalf("died at statement %d: %v", die, err)
 	}
 	waiting, err := e.store.CountDeliveries(t.Context(), store.DeliveryFilter{States: []string{"queued", "sending"}})
@@ -165,7 +166,7 @@ func TestSurvivesKills(t *testing.T) {
 	if err := life(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	if err := check(t.Context(), e.store); err != nil {
+	if err := invariants.Check(t.Context(), e.store, true); err != nil {
 		t.Fatal(err)
 	}
 	head, _, _ := e.store.Head(t.Context())
@@ -178,6 +179,6 @@ func checkRunning(ctx context.Context, s *store.Store) error {
 	if good, broken, err := s.VerifyAudit(ctx, func(int64, int64) {}); err != nil || broken != nil {
 		return fmt.Errorf("audit: %d good, %+v, %v", good, broken, err)
 	}
-	_, err := replay(ctx, s)
+	_, err := invariants.Replay(ctx, s)
 	return err
 }

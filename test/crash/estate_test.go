@@ -3,8 +3,6 @@ package crash
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -162,84 +160,4 @@ func (e *estate) ack(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// check answers which invariants of 2-domain.md do not hold in a database at
-// rest.
-func check(ctx context.Context, s *store.Store) error {
-	var wrong []error
-	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	if good, broken, err := s.VerifyAudit(ctx, func(int64, int64) {}); err != nil || broken != nil {
-		bad("audit: %d good, %+v, %v", good, broken, err)
-	}
-	states, err := replay(ctx, s)
-	if err != nil {
-		return err
-	}
-	findings, _, err := s.Findings(ctx, store.FindingFilter{All: true})
-	if err != nil {
-		return err
-	}
-	alive := map[string]string{}
-	for _, f := range findings {
-		if got := states["finding "+f.ID]; got != string(f.State) {
-			bad("finding %s is %s, its transitions end at %q (invariant 6)", f.ID, f.State, got)
-		}
-		if f.State == ops.FindingClosed {
-			continue
-		}
-		key := ops.Fingerprint(f.ResourceID, f.Condition)
-		if other := alive[key]; other != "" {
-			bad("%s and %s are alive for one fingerprint (invariant 1)", other, f.ID)
-		}
-		alive[key] = f.ID
-		if f.Active() && f.IncidentID == "" {
-			bad("finding %s is in no incident", f.ID)
-		}
-	}
-	return errors.Join(append(wrong, checkIncidents(ctx, s, states))...)
-}
-
-func checkIncidents(ctx context.Context, s *store.Store, states map[string]string) error {
-	var wrong []error
-	incidents, _, err := s.Incidents(ctx, store.IncidentFilter{All: true})
-	if err != nil {
-		return err
-	}
-	for _, i := range incidents {
-		if got := states["incident "+i.ID]; got != string(i.State) {
-			wrong = append(wrong, fmt.Errorf("incident %s is %s, its transitions end at %q (invariant 6)", i.ID, i.State, got))
-		}
-		told, err := s.CountDeliveries(ctx, store.DeliveryFilter{Incident: i.ID})
-		if err != nil {
-			return err
-		}
-		if told == 0 {
-			wrong = append(wrong, fmt.Errorf("incident %s has no delivery (invariant 6)", i.ID))
-		}
-	}
-	return errors.Join(wrong...)
-}
-
-// replay follows every transition from state to state: each must begin where
-// the last one of its object ended, and none may leave a terminal state.
-func replay(ctx context.Context, s *store.Store) (map[string]string, error) {
-	states := map[string]string{}
-	for after := int64(0); ; {
-		page, err := s.Transitions(ctx, store.TransitionFilter{After: after, Limit: 1000})
-		if err != nil || len(page) == 0 {
-			return states, err
-		}
-		for _, t := range page {
-			after = t.Seq
-			if t.To == "" || (t.Object != "finding" && t.Object != "incident" && t.Object != "delivery") {
-				continue
-			}
-			key := t.Object + " " + t.ObjectID
-			if states[key] != t.From {
-				return states, fmt.Errorf("transition %d (%s of %s) begins at %q, the one before ended at %q (invariant 6)", t.Seq, t.Verb, key, t.From, states[key])
-			}
-			states[key] = t.To
-		}
-	}
 }
