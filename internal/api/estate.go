@@ -14,28 +14,33 @@ import (
 	"reeve/internal/store"
 )
 
-// estateAge is how old the picture of the whole estate may be. Resources
-// change with the reports of agents, seconds apart; whatever a person decides
-// is a transition, and a newer one makes the picture old at once.
-const estateAge = time.Second
+// The ages of the picture. After estateAge, or at once when there is a newer
+// transition, the versions of all resources are compared, which is cheap; the
+// whole is read again when one moved, or after touchAge because when a
+// resource was last seen moves without its version.
+const (
+	estateAge = time.Second
+	touchAge  = 5 * time.Second
+)
 
 // An estate keeps the picture of all resources that status, hosts and the
 // whole list are drawn from, so that many who look cost as much as one.
 type estate struct {
 	deps Deps
 
-	mu  sync.Mutex
-	now *picture
+	mu      sync.Mutex
+	now     *picture
+	checked time.Time // when it was last compared with the store
+	head    int64     // the last transition then
 }
 
 // A picture is the estate at one time. It is never changed.
 type picture struct {
 	at        time.Time
-	head      int64
 	resources []ops.Resource // by name
 	byID      map[string]*ops.Resource
-	body      []byte // of the whole list
-	etag      string
+	// encoded answers the whole list as it is sent, encoded at its first use.
+	encoded func() (raw, error)
 }
 
 func newEstate(deps Deps) *estate { return &estate{deps: deps} }
@@ -49,10 +54,12 @@ func (e *estate) look(ctx context.Context) (*picture, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if p := e.now; p != nil && p.head >= head && time.Since(p.at) < estateAge {
-		return p, nil
+	fresh, err := e.fresh(ctx, head)
+	if err != nil || fresh {
+		return e.now, err
 	}
-	p := &picture{at: time.Now(), head: head}
+	now := time.Now()
+	p := &picture{at: now}
 	filter := store.ResourceFilter{All: true, Presence: []string{string(ops.Present), string(ops.Absent)}}
 	if p.resources, _, err = e.deps.Store.Resources(ctx, filter); err != nil {
 		return nil, err
@@ -61,19 +68,37 @@ func (e *estate) look(ctx context.Context) (*picture, error) {
 	for i := range p.resources {
 		p.byID[p.resources[i].ID] = &p.resources[i]
 	}
-	if err := p.encode(e.now); err != nil {
-		return nil, err
-	}
-	e.now = p
+	p.encoded = sync.OnceValues(p.encode)
+	e.now, e.checked, e.head = p, now, head
 	return p, nil
 }
 
-// encode writes the whole list once.
-func (p *picture) encode(before *picture) error {
-	var b bytes.Buffer
-	if before != nil {
-		b.Grow(len(before.body) + 4096)
+// fresh reports whether the picture that is there still holds.
+func (e *estate) fresh(ctx context.Context, head int64) (bool, error) {
+	now := time.Now()
+	switch {
+	case e.now == nil || now.Sub(e.now.at) >= touchAge:
+		return false, nil
+	case e.head >= head && now.Sub(e.checked) < estateAge:
+		return true, nil
 	}
+	versions, err := e.deps.Store.ResourceVersions(ctx)
+	if err != nil || len(versions) != len(e.now.resources) {
+		return false, err
+	}
+	for id, version := range versions {
+		if r := e.now.byID[id]; r == nil || r.Version != version {
+			return false, nil
+		}
+	}
+	e.checked, e.head = now, max(e.head, head)
+	return true, nil
+}
+
+// encode writes the whole list.
+func (p *picture) encode() (raw, error) {
+	var b bytes.Buffer
+	b.Grow(len(p.resources) * 800)
 	b.WriteString(`{"items":[`)
 	for i := range p.resources {
 		if i > 0 {
@@ -81,15 +106,14 @@ func (p *picture) encode(before *picture) error {
 		}
 		text, err := json.Marshal(&p.resources[i])
 		if err != nil {
-			return fmt.Errorf("encode resource %s: %w", p.resources[i].ID, err)
+			return raw{}, fmt.Errorf("encode resource %s: %w", p.resources[i].ID, err)
 		}
 		b.Write(text)
 	}
 	b.WriteString(`]}`)
 	sum := fnv.New128a()
 	sum.Write(b.Bytes())
-	p.body, p.etag = b.Bytes(), fmt.Sprintf(`"%x"`, sum.Sum(nil))
-	return nil
+	return raw{b.Bytes(), fmt.Sprintf(`"%x"`, sum.Sum(nil))}, nil
 }
 
 // A HostRow is one host at a glance.

@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -169,4 +170,41 @@ func TestIncidentTellsItsStory(t *testing.T) {
 		t.Errorf("acknowledged: %+v", acked)
 	}
 	c.want(412, "POST", path+"/ack", nil, nil, "If-Match", h.Get("ETag"))
+}
+
+func TestWholeListFollowsEveryChange(t *testing.T) {
+	w := newWorld(t)
+	c := w.admin()
+	whole := func() (names []string) {
+		var l api.List[ops.Resource]
+		c.want(200, "GET", "/api/v1/resources?all=true", nil, &l)
+		for _, r := range l.Items {
+			names = append(names, r.Name)
+		}
+		return names
+	}
+	if n := len(whole()); n != 3 {
+		t.Fatalf("%d resources", n)
+	}
+	// With a transition a change is seen at once, and without one soon.
+	w.tx(func(tx *store.Tx) error {
+		tx.Record(ops.Transition{Actor: "ingest", Verb: "appear", Object: "resource"})
+		return tx.SaveResource(t.Context(), resourceOf("h1", "docker", "new", ops.KindContainer, "new", time.Now()), "")
+	})
+	if n := len(whole()); n != 4 {
+		t.Fatalf("%d resources", n)
+	}
+	w.tx(func(tx *store.Tx) error {
+		r, err := tx.Resource(t.Context(), w.fs.ID)
+		if err != nil {
+			return err
+		}
+		r.Name = "renamed"
+		return tx.SaveResource(t.Context(), r, "")
+	})
+	for deadline := time.Now().Add(10 * time.Second); !slices.Contains(whole(), "renamed"); {
+		if time.Now().After(deadline) {
+			t.Fatal("the change is not seen")
+		}
+	}
 }

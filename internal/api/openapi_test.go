@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the generated files anew")
 
 const committed = "../../docs/generated/openapi.json"
 
-func TestDescriptionIsFresh(t *testing.T) {
+func TestGeneratedDescriptionIsFresh(t *testing.T) {
 	w := newWorld(t)
 	got := append(w.server.OpenAPI(), '\n')
 	if *update {
@@ -39,7 +39,7 @@ func TestDescriptionIsFresh(t *testing.T) {
 			t.Log(name, c)
 		}
 	}
-	t.Errorf("%s is stale; run: go test ./internal/api -run Fresh -update", committed)
+	t.Errorf("%s is stale; run: go test ./internal/api -run Generated -update", committed)
 }
 
 // described is the part of the description that the tests read.

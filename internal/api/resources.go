@@ -31,7 +31,7 @@ func (s *Server) resources(ctx context.Context, q resourcesInput) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return raw{p.body, p.etag}, nil
+		return p.encoded()
 	}
 	after, err := parseCursor(q.Sort, q.Cursor)
 	if err != nil {
