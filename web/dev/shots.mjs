@@ -34,6 +34,13 @@ for (const { name, ...look } of looks) {
     if (chosen.length && !chosen.includes(title)) continue
     await page.goto(base + path)
     await page.waitForTimeout(900)
+    if (title === 'overview' && name === 'phone') {
+      await page.getByRole('button', { name: 'More' }).click()
+      await page.waitForTimeout(300)
+      await page.screenshot({ path: join(out, 'drawer-phone.png') })
+      await page.mouse.click(370, 100)
+      await page.waitForTimeout(300)
+    }
     await page.screenshot({ path: join(out, `${title}-${name}.png`), fullPage: process.argv.includes('--full') && title !== 'resources' })
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
     if (wide > 1) console.log(name, title, 'is too wide by', wide)

@@ -99,7 +99,8 @@ export function sparkPath(values: Values, width: number, height: number, top: nu
     }
     const x = ((offset + i) * dx).toFixed(1)
     const y = (height - 1 - Math.min(1, Math.max(0, v / top)) * (height - 2)).toFixed(1)
-    line += `${begin === null ? 'M' : 'L'}${x} ${y}`
+    // A reading alone is a dot: a line of no length with round ends.
+    line += begin === null ? `M${x} ${y}h0` : `L${x} ${y}`
     area += `${begin === null ? 'M' : 'L'}${x} ${y}`
     if (begin === null) begin = x
     last = x
