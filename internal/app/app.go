@@ -149,6 +149,9 @@ func (s *Server) NewSignInLink(ctx context.Context) (string, error) {
 	return s.URL() + "/signin?token=" + token, err
 }
 
+// Accept takes in a report of an agent, as the agent inside hands its own.
+func (s *Server) Accept(ctx context.Context, r ops.Report) error { return s.ingest.Accept(ctx, r) }
+
 // Stop stops everything in reverse order under the deadline of ctx and says
 // by name what was busy.
 func (s *Server) Stop(ctx context.Context) error { return s.close(ctx) }

@@ -19,7 +19,7 @@ func (s *Server) reportSelf(ctx context.Context) error {
 	if host.Key == "" { // no agent: the server is a host of its own, unwatched
 		host = ops.HostIdentity{Key: "server", Name: "reeve"}
 	}
-	obs := ops.Observation{Collector: "self", Started: now, EveryMS: selfEvery.Milliseconds()}
+	obs := ops.Observation{Collector: selfSource, Started: now, EveryMS: selfEvery.Milliseconds(), Complete: []ops.Kind{ops.KindComponent}}
 	for _, l := range s.loops.Statuses() {
 		obs.Sightings = append(obs.Sightings, component(host, "loop", l.Name, loopState(l), l.Err, int64(l.Failures)))
 	}
@@ -30,16 +30,23 @@ func (s *Server) reportSelf(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	obs.Sightings = append(obs.Sightings, channels...)
+	for _, c := range channels {
+		c.Key.Source = selfSource
+		obs.Sightings = append(obs.Sightings, c)
+	}
 	return s.ingest.Accept(ctx, ops.Report{Host: host, At: now, Observations: []ops.Observation{obs}})
 }
+
+// selfSource is the source of the server's own parts: its list is complete,
+// so that a channel that was taken out of the configuration is gone.
+const selfSource = "self"
 
 func component(host ops.HostIdentity, what, name, state, detail string, failures int64) ops.Sighting {
 	attrs := ops.Attrs{"state": state, "failures": strconv.FormatInt(failures, 10), "every_ms": strconv.FormatInt(selfEvery.Milliseconds(), 10)}
 	if detail != "" {
 		attrs["error"] = detail
 	}
-	return ops.Sighting{Key: ops.ResourceKey{Host: host.Key, Source: "reeve", Key: what + ":" + name}, Kind: ops.KindComponent, Name: what + " " + name, Observed: attrs}
+	return ops.Sighting{Key: ops.ResourceKey{Host: host.Key, Source: selfSource, Key: what + ":" + name}, Kind: ops.KindComponent, Name: what + " " + name, Observed: attrs}
 }
 
 func loopState(l loop.Status) string {
