@@ -59,6 +59,18 @@ func up(ctx context.Context, u cli.UpOptions) error {
 	return failed
 }
 
+// checkConfig answers what a start would find wrong with the configuration.
+func checkConfig(_ context.Context, u cli.UpOptions) (file string, err error) {
+	c, file, err := config.Load(config.Sources{File: u.ConfigFile, Env: u.Env, Flags: u.Flags})
+	if err != nil {
+		return file, err
+	}
+	if _, err := logger(u, c.LogLevel); err != nil {
+		return file, err
+	}
+	return file, app.CheckConfig(c)
+}
+
 func wait(ctx context.Context, s *app.Server) error {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()

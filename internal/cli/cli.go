@@ -1,10 +1,23 @@
 // Package cli is the command line: the verbs of the client, which speak to a
-// server through its API, and the ones that start a server.
+// server through its HTTP API, and the ones that start or repair a server.
+//
+// A verb is a method of session that answers a cobra command: verbs.go lists
+// them. It asks the server through client.go, prints through page.go (tables,
+// or with -o json the API's own JSON) and answers an error, which Run turns
+// into a sentence and an exit code. Whatever comes from the estate is printed
+// through page, which takes control characters out.
 package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"reeve/internal/ops"
 )
 
 // A Program is the process as the command line sees it.
@@ -16,6 +29,9 @@ type Program struct {
 	Env      []string
 	// Up runs the server until ctx ends.
 	Up func(ctx context.Context, u UpOptions) error
+	// CheckConfig answers what is wrong with a configuration that a server
+	// would be started with, and which file was read, "" for none.
+	CheckConfig func(ctx context.Context, u UpOptions) (file string, err error)
 }
 
 // UpOptions are what `reeve up` was started with.
@@ -26,15 +42,96 @@ type UpOptions struct {
 	Out, Err   io.Writer
 }
 
+// The exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitWrongUse    = 2
+	exitRefused     = 3
+	exitUnreachable = 4
+)
+
+// A usageError is a command line that cannot be understood.
+type usageError struct {
+	message string
+	see     string // the command whose help tells more
+}
+
+func (e usageError) Error() string { return e.message }
+
+// wrongUse makes an error of the one who typed.
+func wrongUse(format string, args ...any) error {
+	return usageError{message: fmt.Sprintf(format, args...)}
+}
+
+// An unreachableError says that no server answered.
+type unreachableError struct {
+	url   string
+	cause error
+}
+
+func (e unreachableError) Error() string {
+	return fmt.Sprintf("no Reeve answers at %s (%s); start it with `reeve up`, or name another with --url or REEVE_URL", e.url, lastReason(e.cause))
+}
+
+func (e unreachableError) Unwrap() error { return e.cause }
+
+// An answerError is an error that the server answered.
+type answerError struct{ cause *ops.Error }
+
+func (e answerError) Error() string { return e.cause.Message }
+
+func (e answerError) Unwrap() error { return e.cause }
+
 // Run runs one command and answers its exit code.
 func Run(ctx context.Context, p Program) int {
-	flags := map[string]string{}
-	for i := 1; i+1 < len(p.Args); i += 2 {
-		flags[p.Args[i][2:]] = p.Args[i+1]
+	s := newSession(p)
+	root := s.root()
+	root.SetArgs(p.Args)
+	err := root.ExecuteContext(ctx)
+	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitDone
 	}
-	if err := p.Up(ctx, UpOptions{Flags: flags, Env: p.Env, Out: p.Out, Err: p.Err}); err != nil {
-		io.WriteString(p.Err, err.Error()+"\n")
-		return 1
+	s.complain(err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitWrongUse
 	}
-	return 0
+	if _, ok := errors.AsType[unreachableError](err); ok {
+		return exitUnreachable
+	}
+	if e, ok := errors.AsType[answerError](err); ok {
+		switch e.cause.Kind {
+		case ops.Invalid:
+			return exitWrongUse
+		case ops.Forbidden, ops.Unauthentic:
+			return exitRefused
+		}
+	}
+	return exitFailed
+}
+
+// complain says what went wrong in one sentence, with what to do.
+func (s *session) complain(err error) {
+	fmt.Fprintf(s.program.Err, "reeve: %s\n", harmless(err.Error()))
+	if e, ok := errors.AsType[answerError](err); ok {
+		for _, name := range slices.Sorted(maps.Keys(e.cause.Fields)) {
+			if what := e.cause.Fields[name]; !strings.Contains(e.cause.Message, what) {
+				fmt.Fprintf(s.program.Err, "  %s: %s\n", harmless(name), harmless(what))
+			}
+		}
+	}
+	if e, ok := errors.AsType[usageError](err); ok && e.see != "" {
+		fmt.Fprintf(s.program.Err, "See `%s --help`.\n", e.see)
+	}
+}
+
+// lastReason answers the last part of a network error, which is the one for
+// people.
+func lastReason(err error) string {
+	parts := strings.Split(err.Error(), ": ")
+	return parts[len(parts)-1]
 }

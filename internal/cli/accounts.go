@@ -1,0 +1,268 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"reeve/internal/ops"
+)
+
+type userRow struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Role      string    `json:"role"`
+	OIDC      bool      `json:"oidc"`
+	CreatedAt time.Time `json:"created_at"`
+	Disabled  bool      `json:"disabled"`
+}
+
+func (s *session) signinVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "signin", Aliases: []string{"sign-in"}, Short: "Print a one-time link that signs an admin in to the page, on this machine", Example: "  reeve signin", Args: takes(0, 0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var link struct {
+				URL     string    `json:"url"`
+				Expires time.Time `json:"expires_at"`
+			}
+			text, err := s.call(c.Context(), http.MethodPost, "/api/v1/session/links", nil, &link)
+			if err != nil || s.json() {
+				return s.documentOr(text, err)
+			}
+			s.page.line("%s", strings.Map(printable, link.URL))
+			s.page.line("%s", s.page.paint(faint, "works once, in a browser on the machine of the server, until "+link.Expires.Local().Format("15:04")))
+			return nil
+		},
+	}
+}
+
+func (s *session) usersVerb() *cobra.Command {
+	c := &cobra.Command{
+		Use: "users", Aliases: []string{"user"}, Short: "List the accounts, make one or delete one", Args: cobra.ArbitraryArgs,
+		Example: "  reeve users\n  reeve users add ada --role operator    # asks for the password\n  reeve users remove ada",
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return group(c, args)
+			}
+			var l list
+			text, err := s.fetch(c.Context(), "/api/v1/users", &l)
+			if err != nil || s.json() {
+				return s.documentOr(text, err)
+			}
+			all, err := read[userRow](l)
+			if err != nil {
+				return err
+			}
+			t := s.page.table("!ID", "NAME", "!ROLE", "STATE", "SIGNS IN", "SINCE")
+			for _, u := range all {
+				state, how := "active", "password or link"
+				if u.Disabled {
+					state = "disabled"
+				}
+				if u.OIDC {
+					how = "provider"
+				}
+				t.add(of(u.ID), of(u.Name), of(u.Role), of(state), of(how), of(stamp(u.CreatedAt)))
+			}
+			t.print()
+			return nil
+		},
+	}
+	c.AddCommand(s.userAddVerb(), s.userRemoveVerb())
+	return c
+}
+
+func (s *session) userAddVerb() *cobra.Command {
+	var role string
+	c := &cobra.Command{
+		Use: "add NAME", Short: "Make an account; its password is asked for, or read from standard input", Args: takes(1, 1, "a name"),
+		Example: "  reeve users add ada --role operator\n  pass show reeve/ada | reeve users add ada --role viewer",
+		RunE: func(c *cobra.Command, args []string) error {
+			password, err := s.secret("Password for " + safe(args[0]) + ": ")
+			if err != nil {
+				return err
+			}
+			var u userRow
+			text, err := s.call(c.Context(), http.MethodPost, "/api/v1/users", map[string]any{"name": args[0], "role": role, "password": password}, &u)
+			if err != nil || s.json() {
+				return s.documentOr(text, err)
+			}
+			s.page.line("%s is an account with the role %s", safe(u.Name), safe(u.Role))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&role, "role", "viewer", "viewer, operator or admin")
+	return c
+}
+
+// maxSecretBytes bounds a password that is read.
+const maxSecretBytes = 4096
+
+// secret asks for a password without showing it; from a pipe it reads a line.
+func (s *session) secret(prompt string) (string, error) {
+	if f, ok := s.program.In.(interface{ Fd() uintptr }); ok {
+		if t, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			fmt.Fprint(s.program.Err, prompt)
+			quiet := *t
+			quiet.Lflag &^= unix.ECHO
+			if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &quiet); err != nil {
+				return "", fmt.Errorf("hide the password: %w", err)
+			}
+			defer func() {
+				_ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, t) // The terminal went away.
+				fmt.Fprintln(s.program.Err)
+			}()
+		}
+	}
+	line, err := bufio.NewReader(io.LimitReader(s.program.In, maxSecretBytes)).ReadString('\n')
+	line = strings.TrimRight(line, "\r\n")
+	if line == "" {
+		return "", wrongUse("no password came from standard input")
+	}
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	return line, nil
+}
+
+func (s *session) userRemoveVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "remove NAME", Aliases: []string{"rm"}, Short: "Delete an account with its tokens", Example: "  reeve users remove ada", Args: takes(1, 1, "a name or an ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.removeNamed(c.Context(), "user", "/api/v1/users", args[0])
+		},
+	}
+}
+
+// removeNamed deletes a thing that has an ID and a name.
+func (s *session) removeNamed(ctx context.Context, what, path, typed string) error {
+	var l list
+	if err := s.get(ctx, path, &l); err != nil {
+		return err
+	}
+	all, err := read[struct{ ID, Name string }](l)
+	if err != nil {
+		return err
+	}
+	var candidates []candidate
+	for _, x := range all {
+		candidates = append(candidates, candidate{x.ID, []string{x.Name}, x.Name})
+	}
+	id, err := chooseExactly(what, typed, candidates)
+	if err != nil {
+		return err
+	}
+	if _, err := s.call(ctx, http.MethodDelete, path+"/"+url.PathEscape(id), nil, nil); err != nil {
+		return err
+	}
+	return s.done(map[string]any{"id": id, "removed": true}, "the %s %s is deleted", what, safe(typed))
+}
+
+// chooseExactly is choose for what cannot be undone: no beginning of a name
+// will do.
+func chooseExactly(what, typed string, all []candidate) (string, error) {
+	var found []candidate
+	for _, c := range all {
+		if c.id == typed || c.names[0] == typed {
+			found = append(found, c)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", answerError{ops.Errorf(ops.NotFound, "there is no %s %q; `reeve %ss` lists them", what, safe(typed), what)}
+	case 1:
+		return found[0].id, nil
+	}
+	return "", ambiguous(what, typed, found)
+}
+
+type tokenRow struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	Scopes    []string  `json:"scopes"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	UsedAt    time.Time `json:"used_at"`
+	Secret    string    `json:"secret"`
+}
+
+func (s *session) tokensVerb() *cobra.Command {
+	c := &cobra.Command{
+		Use: "tokens", Aliases: []string{"token"}, Short: "List the API tokens, make one or revoke one", Args: cobra.ArbitraryArgs,
+		Example: "  reeve tokens\n  reeve tokens add grafana --scope metrics:read --expires 365d\n  reeve tokens remove grafana",
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return group(c, args)
+			}
+			var l list
+			text, err := s.fetch(c.Context(), "/api/v1/tokens", &l)
+			if err != nil || s.json() {
+				return s.documentOr(text, err)
+			}
+			all, err := read[tokenRow](l)
+			if err != nil {
+				return err
+			}
+			t := s.page.table("!ID", "NAME", "SCOPES", "MADE", "EXPIRES", "USED")
+			for _, x := range all {
+				t.add(of(x.ID), of(x.Name), of(strings.Join(x.Scopes, ", ")), of(stamp(x.CreatedAt)), of(first(stamp(x.ExpiresAt), "never")), of(first(stamp(x.UsedAt), "never")))
+			}
+			t.print()
+			return nil
+		},
+	}
+	c.AddCommand(s.tokenAddVerb(), &cobra.Command{
+		Use: "remove NAME", Aliases: []string{"rm"}, Short: "Revoke an API token", Example: "  reeve tokens remove grafana", Args: takes(1, 1, "a name or an ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.removeNamed(c.Context(), "token", "/api/v1/tokens", args[0])
+		},
+	})
+	return c
+}
+
+func (s *session) tokenAddVerb() *cobra.Command {
+	var scopes []string
+	var expires string
+	c := &cobra.Command{
+		Use: "add NAME", Short: "Make an API token; its secret is shown once", Args: takes(1, 1, "a name"),
+		Example: "  reeve tokens add grafana --scope metrics:read\n  reeve tokens add ci --scope read,operate --expires 30d",
+		RunE: func(c *cobra.Command, args []string) error {
+			body := map[string]any{"name": args[0], "scopes": scopes}
+			if expires != "" {
+				at, err := parseUntil(expires, time.Now())
+				if err != nil {
+					return err
+				}
+				body["expires_at"] = at.UTC()
+			}
+			var x tokenRow
+			text, err := s.call(c.Context(), http.MethodPost, "/api/v1/tokens", body, &x)
+			if err != nil || s.json() {
+				return s.documentOr(text, err)
+			}
+			// The secret is printed as it is: masking it would make it useless.
+			s.page.line("%s", strings.Map(printable, x.Secret))
+			s.page.line("%s", s.page.paint(faint, "shown only now; send it as Authorization: Bearer, or set REEVE_TOKEN"))
+			return nil
+		},
+	}
+	c.Flags().StringSliceVar(&scopes, "scope", []string{"read"}, "read, operate, admin, metrics:read, metrics:write; several with commas")
+	c.Flags().StringVar(&expires, "expires", "", "when it ends: 90d or 2026-12-31; never when left out")
+	return c
+}
+
+// printable drops what is no visible ASCII.
+func printable(r rune) rune {
+	if r <= ' ' || r > '~' {
+		return -1
+	}
+	return r
+}

@@ -1,0 +1,311 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reeve/internal/config"
+	"reeve/internal/ops"
+)
+
+type checkRow struct {
+	Name       string    `json:"name"`
+	Type       string    `json:"type"`
+	Target     string    `json:"target"`
+	EveryMS    int64     `json:"every_ms"`
+	GraceMS    int64     `json:"grace_ms"`
+	TimeoutMS  int64     `json:"timeout_ms"`
+	FromConfig bool      `json:"from_config"`
+	BeatURL    string    `json:"heartbeat_url"`
+	LastBeat   time.Time `json:"last_beat_at"`
+	ResourceID string    `json:"resource_id"`
+	Up         *bool     `json:"up"`
+	Err        string    `json:"error"`
+}
+
+func (c checkRow) state() cell {
+	switch {
+	case c.Up == nil:
+		return cell{"unknown", stateStyle("unknown")}
+	case *c.Up:
+		return cell{"up", green}
+	}
+	return cell{"down", red}
+}
+
+func (s *session) checksVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "checks [NAME]", Short: "List the probes and heartbeats, or show one", Example: "  reeve checks\n  reeve checks shop", Args: takes(0, 1, "the name of a check"),
+		RunE: func(c *cobra.Command, args []string) error {
+			var l list
+			text, err := s.fetch(c.Context(), "/api/v1/checks", &l)
+			if err != nil || s.json() && len(args) == 0 {
+				return s.documentOr(text, err)
+			}
+			all, err := read[checkRow](l)
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				return s.oneCheck(c.Context(), l, all, args[0])
+			}
+			if len(all) == 0 {
+				s.page.line("no checks; declare one: `reeve check add shop http https://shop.example.org`")
+				return nil
+			}
+			t := s.page.table("NAME", "!TYPE", "TARGET", ">EVERY", "!STATE", "ERROR")
+			for _, x := range all {
+				t.add(of(x.Name), of(x.Type), of(x.Target), of(spanMS(x.EveryMS)), x.state(), of(x.Err))
+			}
+			t.print()
+			return nil
+		},
+	}
+}
+
+func (s *session) oneCheck(_ context.Context, l list, all []checkRow, name string) error {
+	var things []thing
+	for _, x := range all {
+		things = append(things, thing{Name: x.Name})
+	}
+	i, err := named(things, "check", name)
+	if err != nil || s.json() {
+		return s.itemOr(l, i, err)
+	}
+	s.showCheck(all[i])
+	return nil
+}
+
+func (s *session) showCheck(x checkRow) {
+	origin := "the page or the command line"
+	if x.FromConfig {
+		origin = "the configuration"
+	}
+	s.fields([][2]string{{"name", x.Name}, {"type", x.Type}, {"target", x.Target}, {"state", x.state().text}, {"error", x.Err}, {"every", spanMS(x.EveryMS)},
+		{"declared in", origin}, {"call when done", x.BeatURL}, {"last heartbeat", stamp(x.LastBeat)}, {"resource", x.ResourceID}})
+}
+
+func (s *session) checkVerb() *cobra.Command {
+	c := &cobra.Command{Use: "check", Short: "Declare or withdraw a probe or a heartbeat", Example: "  reeve check add shop http https://shop.example.org\n  reeve check remove shop",
+		Args: cobra.ArbitraryArgs, RunE: group}
+	c.AddCommand(s.checkAddVerb(), s.checkRemoveVerb())
+	return c
+}
+
+// checkTypes are what can be probed.
+var checkTypes = []string{"http", "tcp", "icmp", "dns", "tls", "heartbeat"}
+
+func (s *session) checkAddVerb() *cobra.Command {
+	var every, timeout, grace, contains, method, server string
+	var status []int
+	var expect, headers, labels []string
+	var insecure bool
+	c := &cobra.Command{
+		Use: "add NAME TYPE [TARGET]", Short: "Declare a check: http, tcp, icmp, dns, tls or heartbeat", Args: takes(2, 3, "a name, a type and what to probe"),
+		Example: "  reeve check add shop http https://shop.example.org --contains Welcome\n  reeve check add mail tls mail.example.org:993 --every 10m\n  reeve check add nightly-backup heartbeat --every 24h --grace 1h",
+		RunE: func(c *cobra.Command, args []string) error {
+			body := map[string]any{"name": args[0], "type": args[1]}
+			if len(args) == 3 {
+				body["target"] = args[2]
+			}
+			if err := putSpans(body, map[string]string{"every_ms": every, "timeout_ms": timeout, "grace_ms": grace}); err != nil {
+				return err
+			}
+			for name, v := range map[string]string{"contains": contains, "method": method, "server": server} {
+				if v != "" {
+					body[name] = v
+				}
+			}
+			if len(status) > 0 {
+				body["status"] = status
+			}
+			if len(expect) > 0 {
+				body["expect"] = expect
+			}
+			if insecure {
+				body["insecure"] = true
+			}
+			if err := putPairs(body, map[string][]string{"headers": headers, "labels": labels}); err != nil {
+				return err
+			}
+			return s.addCheck(c.Context(), body)
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return checkTypes, cobra.ShellCompDirectiveNoFileComp
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&every, "every", "", "how often it is probed, or how often the heartbeat is expected; default 1m, heartbeat 1h")
+	f.StringVar(&timeout, "timeout", "", "of one probe; default 10s")
+	f.StringVar(&grace, "grace", "", "heartbeat: how late it may be; default 5m")
+	f.StringVar(&contains, "contains", "", "http: text that the body must contain")
+	f.StringVar(&method, "method", "", "http: GET or HEAD")
+	f.IntSliceVar(&status, "status", nil, "http: accepted status codes; default 200 to 399")
+	f.StringArrayVar(&headers, "header", nil, "http: NAME=VALUE to send; repeat it for several")
+	f.BoolVar(&insecure, "insecure", false, "accept any TLS certificate")
+	f.StringVar(&server, "server", "", "dns: server to ask, host:port")
+	f.StringSliceVar(&expect, "expect", nil, "dns: answers, all of which must be there")
+	f.StringArrayVar(&labels, "label", nil, "NAME=VALUE; repeat it for several")
+	return c
+}
+
+// putSpans reads spans into the body as milliseconds.
+func putSpans(body map[string]any, spans map[string]string) error {
+	for name, text := range spans {
+		if text == "" {
+			continue
+		}
+		d, err := config.ParseDuration(text)
+		if err != nil {
+			return wrongUse("--%s %s", strings.TrimSuffix(name, "_ms"), err)
+		}
+		body[name] = d.Milliseconds()
+	}
+	return nil
+}
+
+func putPairs(body map[string]any, lists map[string][]string) error {
+	for name, list := range lists {
+		if len(list) == 0 {
+			continue
+		}
+		pairs := map[string]string{}
+		for _, text := range list {
+			key, value, ok := strings.Cut(text, "=")
+			if !ok || key == "" {
+				return wrongUse("--%s %q is not NAME=VALUE", strings.TrimSuffix(name, "s"), text)
+			}
+			pairs[key] = value
+		}
+		body[name] = pairs
+	}
+	return nil
+}
+
+func (s *session) addCheck(ctx context.Context, body map[string]any) error {
+	var x checkRow
+	text, err := s.call(ctx, http.MethodPost, "/api/v1/checks", body, &x)
+	if err != nil || s.json() {
+		return s.documentOr(text, err)
+	}
+	s.page.line("the check %s is declared", safe(x.Name))
+	if x.BeatURL != "" {
+		s.page.line("let the job call this when it is done:\n  curl -fsS %s", safe(x.BeatURL))
+	}
+	return nil
+}
+
+func (s *session) checkRemoveVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "remove NAME", Aliases: []string{"rm"}, Short: "Withdraw a check", Example: "  reeve check remove shop", Args: takes(1, 1, "the name of a check"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if _, err := s.call(c.Context(), http.MethodDelete, "/api/v1/checks/"+url.PathEscape(args[0]), nil, nil); err != nil {
+				return err
+			}
+			return s.done(map[string]any{"check": args[0], "removed": true}, "the check %s is withdrawn", safe(args[0]))
+		},
+	}
+}
+
+// done says that something was done, as JSON where that is asked for.
+func (s *session) done(v map[string]any, format string, args ...any) error {
+	if s.json() {
+		return s.page.value(v)
+	}
+	s.page.line(format, args...)
+	return nil
+}
+
+func (s *session) auditVerb() *cobra.Command {
+	var object, id string
+	var limit int
+	c := &cobra.Command{
+		Use: "audit", Short: "List every committed change, the newest first, or verify that none was altered",
+		Example: "  reeve audit --limit 20\n  reeve audit --object finding\n  reeve audit verify", Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return group(c, args)
+			}
+			q := url.Values{}
+			set(q, "object", object)
+			set(q, "object_id", id)
+			l, err := s.listed(c.Context(), "/api/v1/audit", q, limit)
+			if err != nil {
+				return err
+			}
+			if s.json() {
+				return s.page.value(l)
+			}
+			return s.auditTable(l)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&object, "object", "", "only of this: finding, incident, delivery, user, token, check ...")
+	f.StringVar(&id, "id", "", "only of the object with this ID")
+	f.IntVar(&limit, "limit", 50, "how many at most; 0 for all")
+	c.AddCommand(s.auditVerifyVerb())
+	return c
+}
+
+func (s *session) auditTable(l list) error {
+	all, err := read[ops.Transition](l)
+	if err != nil {
+		return err
+	}
+	t := s.page.table(">!SEQ", "!WHEN", "WHO", "WHAT", "OBJECT", "WHY")
+	for _, x := range all {
+		who := x.Actor
+		if x.OnBehalf != "" {
+			who += " for " + x.OnBehalf
+		}
+		t.add(of(fmt.Sprint(x.Seq)), of(stamp(x.At)), of(who), of(transitionText(x)), of(x.ObjectID), of(x.Reason))
+	}
+	t.print()
+	s.more(l)
+	return nil
+}
+
+func (s *session) auditVerifyVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "verify", Short: "Re-compute the chain of the audit: a change or a missing entry shows", Example: "  reeve audit verify", Args: takes(0, 0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var v struct {
+				OK        bool   `json:"ok"`
+				Good      int64  `json:"good"`
+				BrokenSeq int64  `json:"broken_seq"`
+				Why       string `json:"why"`
+			}
+			text, err := s.fetch(c.Context(), "/api/v1/audit/verify", &v)
+			if err != nil {
+				return err
+			}
+			if err := s.verdict(text, v.OK, v.Good); err != nil {
+				return err
+			}
+			if !v.OK {
+				return fmt.Errorf("the audit chain breaks at entry %d: %s; %d entries before it are good. Somebody changed the database by hand, or it is damaged: compare it with a backup", v.BrokenSeq, v.Why, v.Good)
+			}
+			return nil
+		},
+	}
+}
+
+func (s *session) verdict(text json.RawMessage, ok bool, good int64) error {
+	if s.json() {
+		return s.page.document(text)
+	}
+	if ok {
+		s.page.line("the audit chain is whole: %d entries", good)
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/sys/unix"
+
+	"reeve/internal/ops"
+	"reeve/internal/redact"
+)
+
+// A style is how a text looks on a terminal; every style says nothing that the
+// text does not say too.
+type style string
+
+// The styles, as the parameters of the terminal's sequence.
+const (
+	plainText style = ""
+	bold      style = "1"
+	faint     style = "2"
+	red       style = "1;31"
+	green     style = "32"
+	yellow    style = "33"
+	blue      style = "34"
+	magenta   style = "35"
+	cyan      style = "36"
+)
+
+// A page is where the answers are printed.
+type page struct {
+	out    io.Writer
+	width  int  // columns of the terminal, 0 for no limit
+	colour bool // the terminal shows colours
+	ascii  bool // it shows only ASCII
+}
+
+func newPage(out io.Writer, env []string, plain bool) *page {
+	p := &page{out: out}
+	if w, ok := terminal(out); ok {
+		p.width = max(w, 40)
+		p.colour = !plain && lookup(env, "NO_COLOR") == "" && lookup(env, "TERM") != "dumb"
+	} else if n, err := strconv.Atoi(lookup(env, "COLUMNS")); err == nil && n >= 40 {
+		p.width = n
+	}
+	locale := strings.ToUpper(first(lookup(env, "LC_ALL"), lookup(env, "LC_CTYPE"), lookup(env, "LANG")))
+	p.ascii = locale == "C" || locale == "POSIX"
+	return p
+}
+
+// terminal answers the width of a terminal; ok is false for files and pipes.
+func terminal(w any) (width int, ok bool) {
+	f, ok := w.(interface{ Fd() uintptr })
+	if !ok {
+		return 0, false
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0, false
+	}
+	if size.Col == 0 {
+		return 80, true
+	}
+	return int(size.Col), true
+}
+
+// maxText bounds what is printed of one text.
+const maxText = 16 << 10
+
+// safe answers text from elsewhere as one line that a terminal shows and does
+// not obey.
+func safe(text string) string { return redact.Line(text, maxText) }
+
+// harmless answers our own or the server's words without characters that a
+// terminal obeys. It masks nothing: a sentence about --token is no secret.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+}
+
+// paint puts a text that is safe already into a style.
+func (p *page) paint(s style, text string) string {
+	if !p.colour || s == plainText || text == "" {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+// line prints one line of our own words; the arguments must be safe.
+func (p *page) line(format string, args ...any) {
+	fmt.Fprintf(p.out, format+"\n", args...)
+}
+
+// heading prints the title of a part.
+func (p *page) heading(text string) { p.line("\n%s", p.paint(bold, text)) }
+
+// paragraph prints text from elsewhere, line by line, folded to the width and
+// indented.
+func (p *page) paragraph(indent, text string) {
+	for part := range strings.SplitSeq(text, "\n") {
+		for _, l := range fold(safe(part), p.width-len(indent)) {
+			p.line("%s%s", indent, l)
+		}
+	}
+}
+
+// fold breaks a text between words into lines of at most width columns, 0 or
+// less for no limit.
+func fold(text string, width int) []string {
+	if width <= 0 || columns(text) <= width {
+		return []string{text}
+	}
+	var lines []string
+	now, used := "", 0
+	for word := range strings.FieldsSeq(text) {
+		w := columns(word)
+		if used > 0 && used+1+w > width {
+			lines = append(lines, now)
+			now, used = "", 0
+		}
+		if used > 0 {
+			now, used = now+" ", used+1
+		}
+		now, used = now+word, used+w
+	}
+	return append(lines, now)
+}
+
+// document prints one JSON document as the API answered it, indented.
+func (p *page) document(text json.RawMessage) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, bytes.TrimSpace(text), "", "  "); err != nil {
+		return fmt.Errorf("the answer is not JSON (%w); is the server a Reeve?", err)
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(p.out, escaped(b.String()))
+	return err
+}
+
+// value prints a value of our own as one JSON document.
+func (p *page) value(v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return p.document(text)
+}
+
+// escaped writes the characters that terminals may obey, and that JSON allows
+// within texts as they are, in JSON's own escapes.
+func escaped(text string) string {
+	dangerous := func(r rune) bool {
+		return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+	}
+	if strings.IndexFunc(text, dangerous) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if dangerous(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// severityStyle marks a severity beside its word.
+func severityStyle(s ops.Severity) style {
+	switch s {
+	case ops.Critical:
+		return red
+	case ops.Warning:
+		return yellow
+	}
+	return plainText
+}
+
+// stateStyle marks the states of parts.
+func stateStyle(state string) style {
+	switch state {
+	case "ok", "online", "present", "resolved", "closed", "delivered", "yes":
+		return green
+	case "failing", "stuck", "dead", "removed", "broken":
+		return red
+	case "degraded", "gap", "unproven", "absent", "unknown", "queued", "sending":
+		return yellow
+	}
+	return plainText
+}

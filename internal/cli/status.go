@@ -1,0 +1,237 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reeve/internal/ops"
+)
+
+// A statusAnswer is what the screen shows of the server's status.
+type statusAnswer struct {
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"started_at"`
+	Now       time.Time `json:"now"`
+	Host      string    `json:"host"`
+	Hosts     []hostRow `json:"hosts"`
+	Counts    struct {
+		Resources int              `json:"resources"`
+		ByKind    map[string]int64 `json:"resources_by_kind"`
+		Findings  int64            `json:"findings_open"`
+		Critical  int64            `json:"findings_critical"`
+		Incidents int64            `json:"incidents_open"`
+	} `json:"counts"`
+	Loops []struct {
+		Name     string `json:"name"`
+		Failures int    `json:"failures"`
+		Err      string `json:"error"`
+	} `json:"loops"`
+	Stores []struct {
+		Name   string `json:"name"`
+		State  string `json:"state"`
+		Detail string `json:"detail"`
+		Size   int64  `json:"size_bytes"`
+	} `json:"stores"`
+	Collectors []collectorRow `json:"collectors"`
+	Channels   []channelRow   `json:"channels"`
+	Coverage   map[string]any `json:"coverage"`
+}
+
+type hostRow struct {
+	ID         string    `json:"id"`
+	Name       string    `json:"name"`
+	ObservedAt time.Time `json:"observed_at"`
+	Reachable  string    `json:"reachability"`
+	CPU        *float64  `json:"cpu_busy_ratio"`
+	Memory     *float64  `json:"memory_used_ratio"`
+	Disk       *float64  `json:"fs_worst_used_ratio"`
+	Findings   int       `json:"findings"`
+}
+
+type collectorRow struct {
+	Host   string    `json:"host"`
+	Name   string    `json:"name"`
+	State  string    `json:"state"`
+	Err    string    `json:"error"`
+	Gaps   []ops.Gap `json:"gaps"`
+	TookMS float64   `json:"took_ms"`
+}
+
+func (s *session) statusVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "One screen: what is watched, what is wrong, how Reeve itself is doing",
+		Example: "  reeve status\n  reeve status -o json | jq .counts", Args: takes(0, 0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var st statusAnswer
+			text, err := s.fetch(c.Context(), "/api/v1/status", &st)
+			if err != nil {
+				return err
+			}
+			if s.json() {
+				return s.page.document(text)
+			}
+			wrong, err := s.listed(c.Context(), "/api/v1/findings", url.Values{"state": {"active"}}, statusFindings+1)
+			if err != nil {
+				return err
+			}
+			findings, err := read[ops.Finding](wrong)
+			if err != nil {
+				return err
+			}
+			names, err := s.resourceNames(c.Context(), findings)
+			if err != nil {
+				return err
+			}
+			s.showStatus(st)
+			s.showWrong(st, findings, names)
+			s.showParts(st)
+			return nil
+		},
+	}
+}
+
+// statusFindings is how many findings the screen lists.
+const statusFindings = 10
+
+func (s *session) showStatus(st statusAnswer) {
+	p := s.page
+	p.line("%s on %s, up %s, %s", p.paint(bold, "Reeve "+safe(st.Version)), safe(st.Host), age(st.Now, st.StartedAt), s.client.serverName())
+	var kinds []string
+	for _, k := range slices.SortedFunc(maps.Keys(st.Counts.ByKind), func(a, b string) int {
+		return int(st.Counts.ByKind[b] - st.Counts.ByKind[a])
+	}) {
+		kinds = append(kinds, fmt.Sprintf("%d %s", st.Counts.ByKind[k], safe(k)))
+	}
+	p.line("watching %s: %s", plural(st.Counts.Resources, "resource"), strings.Join(kinds, ", "))
+	p.heading("Hosts")
+	s.hostTable(st.Hosts, st.Now)
+}
+
+func (s *session) hostTable(hosts []hostRow, now time.Time) {
+	t := s.page.table("HOST", "!STATE", ">CPU", ">MEMORY", ">FULLEST DISK", ">FINDINGS", ">SEEN AGO")
+	for _, h := range hosts {
+		wrong := of(fmt.Sprint(h.Findings))
+		if h.Findings > 0 {
+			wrong.style = yellow
+		}
+		t.add(of(h.Name), cell{h.Reachable, stateStyle(h.Reachable)}, of(ratio(h.CPU)), of(ratio(h.Memory)), of(ratio(h.Disk)), wrong, of(age(now, h.ObservedAt)))
+	}
+	t.print()
+}
+
+func (s *session) showWrong(st statusAnswer, findings []ops.Finding, names map[string]ops.Resource) {
+	p := s.page
+	if st.Counts.Findings == 0 {
+		p.heading("Findings")
+		p.line("%s", p.paint(green, "nothing is wrong"))
+		return
+	}
+	p.heading(fmt.Sprintf("Findings: %d open, %d critical, in %s", st.Counts.Findings, st.Counts.Critical, plural(int(st.Counts.Incidents), "incident")))
+	s.findingTable(findings[:min(len(findings), statusFindings)], names, st.Now)
+	if more := st.Counts.Findings - statusFindings; more > 0 {
+		p.line("and %d more: `reeve findings`", more)
+	}
+}
+
+// showParts shows how the parts of Reeve are doing: what is well in a line,
+// what is not one by one.
+func (s *session) showParts(st statusAnswer) {
+	p := s.page
+	p.heading("Reeve itself")
+	t := p.table("!PART", "!STATE", "DETAIL")
+	failing := 0
+	for _, l := range st.Loops {
+		if l.Failures > 0 {
+			failing++
+			t.add(of("loop "+l.Name), cell{"failing", red}, of(fmt.Sprintf("%s in a row: %s", plural(l.Failures, "failure"), l.Err)))
+		}
+	}
+	t.add(of("loops"), okUnless(failing), of(fmt.Sprintf("%d of %d run well", len(st.Loops)-failing, len(st.Loops))))
+	for _, x := range st.Stores {
+		detail := bytesText(float64(x.Size))
+		if x.Detail != "" {
+			detail += ", " + x.Detail
+		}
+		t.add(of(x.Name), cell{x.State, stateStyle(x.State)}, of(detail))
+	}
+	showCollectors(t, st.Collectors)
+	for _, c := range st.Channels {
+		t.add(of("channel "+c.Name), cell{c.State, stateStyle(c.State)}, of(c.detail()))
+	}
+	if len(st.Channels) == 0 {
+		t.add(of("channels"), cell{"none", yellow}, of("nobody is told of findings; declare channels in reeve.yaml (`reeve channel-types`)"))
+	}
+	t.add(of("coverage"), of(""), of(coverageText(st.Coverage)))
+	t.print()
+}
+
+func okUnless(failing int) cell {
+	if failing > 0 {
+		return cell{"failing", red}
+	}
+	return cell{"ok", green}
+}
+
+func showCollectors(t *table, all []collectorRow) {
+	well := 0
+	for _, c := range all {
+		why := c.Err
+		for _, g := range c.Gaps {
+			why = strings.TrimPrefix(why+"; "+gapText(g), "; ")
+		}
+		if c.State == "ok" && why == "" {
+			well++
+			continue
+		}
+		t.add(of("collector "+c.Name), cell{c.State, stateStyle(c.State)}, of(c.Host+": "+why))
+	}
+	t.add(of("collectors"), of(""), of(fmt.Sprintf("%d of %d see everything", well, len(all))))
+}
+
+func gapText(g ops.Gap) string {
+	text := first(g.What, g.Why)
+	if g.What != "" && g.Why != "" {
+		text += ": " + g.Why
+	}
+	if g.Remedy == "" {
+		return text
+	}
+	return text + "; " + g.Remedy
+}
+
+func coverageText(facts map[string]any) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(facts)) {
+		v := fmt.Sprint(facts[k])
+		if f, ok := facts[k].(float64); ok {
+			v = number(f)
+		}
+		parts = append(parts, strings.ReplaceAll(k, "_", " ")+" "+v)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (s *session) hostsVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "hosts", Short: "List the hosts with their newest readings", Example: "  reeve hosts", Args: takes(0, 0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var l list
+			text, err := s.fetch(c.Context(), "/api/v1/hosts", &l)
+			if err != nil || s.json() {
+				return s.documentOr(text, err)
+			}
+			hosts, err := read[hostRow](l)
+			if err != nil {
+				return err
+			}
+			s.hostTable(hosts, time.Now())
+			return nil
+		},
+	}
+}

@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A cell is a text from anywhere, and how it looks.
+type cell struct {
+	text  string
+	style style
+}
+
+// of makes a cell without a style.
+func of(text string) cell { return cell{text: text} }
+
+// A table prints rows in columns that fit the page.
+type table struct {
+	page  *page
+	heads []string
+	rows  [][]cell
+	right map[int]bool // columns of numbers
+	whole map[int]bool // columns that are never cut: IDs, states
+	pad   string       // before every row
+}
+
+// table begins a table. In a head, a leading > aligns to the right, a leading
+// ! keeps the column from being cut.
+func (p *page) table(heads ...string) *table {
+	t := &table{page: p, right: map[int]bool{}, whole: map[int]bool{}}
+	for i, h := range heads {
+		for strings.HasPrefix(h, ">") || strings.HasPrefix(h, "!") {
+			t.right[i] = t.right[i] || h[0] == '>'
+			t.whole[i] = t.whole[i] || h[0] == '!'
+			h = h[1:]
+		}
+		t.heads = append(t.heads, h)
+	}
+	return t
+}
+
+// add adds a row. Its texts are made safe here, so that none is forgotten.
+func (t *table) add(cells ...cell) {
+	row := make([]cell, len(t.heads))
+	for i := range row {
+		if i < len(cells) {
+			row[i] = cell{safe(cells[i].text), cells[i].style}
+		}
+		if row[i].text == "" {
+			row[i].text = "-"
+		}
+	}
+	t.rows = append(t.rows, row)
+}
+
+// gap is what stands between two columns.
+const gap = "  "
+
+// minColumn is how narrow a column may become.
+const minColumn = 8
+
+// print writes the table.
+func (t *table) print() {
+	widths := t.widths()
+	head := make([]cell, len(t.heads))
+	for i, h := range t.heads {
+		head[i] = cell{h, faint}
+	}
+	for _, row := range append([][]cell{head}, t.rows...) {
+		t.printRow(row, widths)
+	}
+}
+
+func (t *table) printRow(row []cell, widths []int) {
+	var b strings.Builder
+	b.WriteString(t.pad)
+	for i, c := range row {
+		if i > 0 {
+			b.WriteString(gap)
+		}
+		text := cut(c.text, widths[i], t.page.ascii)
+		space := strings.Repeat(" ", widths[i]-columns(text))
+		switch {
+		case t.right[i]:
+			b.WriteString(space + t.page.paint(c.style, text))
+		case i == len(row)-1:
+			b.WriteString(t.page.paint(c.style, text))
+		default:
+			b.WriteString(t.page.paint(c.style, text) + space)
+		}
+	}
+	t.page.line("%s", strings.TrimRight(b.String(), " "))
+}
+
+// widths answers the width of every column: as wide as its widest text, and
+// while the row is wider than the page, the widest column that may be cut
+// gives way.
+func (t *table) widths() []int {
+	widths := make([]int, len(t.heads))
+	for i, h := range t.heads {
+		widths[i] = columns(h)
+		for _, row := range t.rows {
+			widths[i] = max(widths[i], columns(row[i].text))
+		}
+	}
+	if t.page.width == 0 {
+		return widths
+	}
+	over := len(t.pad) + len(gap)*(len(widths)-1) - t.page.width
+	for _, w := range widths {
+		over += w
+	}
+	for ; over > 0; over-- {
+		widest := -1
+		for i, w := range widths {
+			if !t.whole[i] && w > max(minColumn, columns(t.heads[i])) && (widest < 0 || w > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return widths
+		}
+		widths[widest]--
+	}
+	return widths
+}
+
+// columns answers how many columns of a terminal a text takes.
+func columns(text string) int {
+	n := 0
+	for _, r := range text {
+		n += runeColumns(r)
+	}
+	return n
+}
+
+// wide are the ranges whose characters take two columns.
+var wide = &unicode.RangeTable{
+	R16: []unicode.Range16{{Lo: 0x1100, Hi: 0x115f, Stride: 1}, {Lo: 0x2e80, Hi: 0x303e, Stride: 1}, {Lo: 0x3041, Hi: 0xa4cf, Stride: 1},
+		{Lo: 0xac00, Hi: 0xd7a3, Stride: 1}, {Lo: 0xf900, Hi: 0xfaff, Stride: 1}, {Lo: 0xfe30, Hi: 0xfe6f, Stride: 1}, {Lo: 0xff00, Hi: 0xff60, Stride: 1}, {Lo: 0xffe0, Hi: 0xffe6, Stride: 1}},
+	R32: []unicode.Range32{{Lo: 0x1f300, Hi: 0x1f64f, Stride: 1}, {Lo: 0x1f900, Hi: 0x1f9ff, Stride: 1}, {Lo: 0x20000, Hi: 0x3fffd, Stride: 1}},
+}
+
+func runeColumns(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case unicode.Is(wide, r):
+		return 2
+	}
+	return 1
+}
+
+// cut answers at most width columns of a text, marked where it was cut.
+func cut(text string, width int, ascii bool) string {
+	if columns(text) <= width {
+		return text
+	}
+	mark := "…"
+	if ascii {
+		mark = "."
+	}
+	used, end := 0, 0
+	for i, r := range text {
+		if used+runeColumns(r) > width-1 {
+			break
+		}
+		used += runeColumns(r)
+		end = i + utf8.RuneLen(r)
+	}
+	return text[:end] + mark
+}

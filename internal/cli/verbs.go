@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"reeve/internal/config"
+)
+
+// A session is one run of a command: what was typed, and what it needs to
+// answer.
+type session struct {
+	program Program
+	page    *page
+
+	// The flags that every verb has.
+	url, token, authority string
+	data, configFile      string
+	output                string
+	plain                 bool
+
+	client *client // once a verb asked for it
+}
+
+func newSession(p Program) *session { return &session{program: p, output: "table"} }
+
+// groups are the headings under which the verbs are listed.
+var groups = []*cobra.Group{
+	{ID: "look", Title: "See"},
+	{ID: "decide", Title: "Decide"},
+	{ID: "set", Title: "Set up"},
+	{ID: "run", Title: "Run and keep"},
+}
+
+// root answers the whole tree of commands.
+func (s *session) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "reeve",
+		Short: "Reeve watches machines and containers, finds what is wrong and tells people",
+		Example: `  reeve up                          # watch this machine and serve the page
+  reeve status                      # one screen: what is watched, what is wrong
+  reeve findings                    # what is wrong now
+  reeve query cpu_busy_ratio --range 6h`,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error { return group(c, args) },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			return s.open(c)
+		},
+	}
+	root.AddGroup(groups...)
+	root.SetIn(s.program.In)
+	root.SetOut(s.program.Out)
+	root.SetErr(s.program.Err)
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { writeHelp(c.OutOrStdout(), c) })
+	root.SetUsageFunc(func(c *cobra.Command) error { writeHelp(c.OutOrStderr(), c); return nil })
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommandGroupID("run")
+	root.SetCompletionCommandGroupID("run")
+	s.sharedFlags(root)
+	add := func(id string, verbs ...*cobra.Command) {
+		for _, v := range verbs {
+			v.GroupID = id
+			root.AddCommand(v)
+		}
+	}
+	add("look", s.statusVerb(), s.hostsVerb(), s.resourcesVerb(), s.queryVerb(), s.findingsVerb(), s.incidentsVerb(), s.explainVerb(), s.watchVerb())
+	add("decide", s.ackVerb(), s.suppressVerb(), s.unsuppressVerb(), s.resolveVerb())
+	add("set", s.checksVerb(), s.checkVerb(), s.channelsVerb(), s.deliveriesVerb(), s.collectorsVerb(), s.detectorsVerb(), s.channelTypesVerb(),
+		s.usersVerb(), s.tokensVerb(), s.signinVerb(), s.configVerb())
+	add("run", s.upVerb(), s.auditVerb(), s.backupVerb(), s.restoreVerb(), s.versionVerb())
+	return root
+}
+
+func (s *session) sharedFlags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVar(&s.url, "url", "", "address of the server; default REEVE_URL, else the server of this machine")
+	f.StringVar(&s.token, "token", "", "API token; default REEVE_TOKEN, else the one in the data folder")
+	f.StringVar(&s.authority, "ca", "", "certificate file of the authority that signed the server's certificate")
+	f.StringVar(&s.data, "data", "", "data folder of the server of this machine")
+	f.StringVar(&s.configFile, "config", "", "configuration file of the server of this machine")
+	f.StringVarP(&s.output, "output", "o", "table", "table, or json for one document with stable keys")
+	f.BoolVar(&s.plain, "no-color", false, "no colours; NO_COLOR in the environment does the same")
+	f.SortFlags = false
+	must(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// must stops on a mistake in the table of flags: it shows at the first run of
+// any verb.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// open checks the shared flags and makes the page to print on.
+func (s *session) open(c *cobra.Command) error {
+	if s.output != "table" && s.output != "json" {
+		return usageError{fmt.Sprintf("the output %q is not known; write -o table or -o json", s.output), c.CommandPath()}
+	}
+	s.page = newPage(s.program.Out, s.program.Env, s.plain)
+	return nil
+}
+
+func (s *session) json() bool { return s.output == "json" }
+
+// env answers a variable of the environment.
+func (s *session) env(name string) string { return lookup(s.program.Env, name) }
+
+func lookup(env []string, name string) string {
+	value := ""
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+// takes checks the number of arguments; names says what they are.
+func takes(least, most int, names string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usageError{fmt.Sprintf("`%s` needs %s", c.CommandPath(), names), c.CommandPath()}
+		case len(args) > most && most == 0:
+			return usageError{fmt.Sprintf("`%s` takes no argument; %q is one too many", c.CommandPath(), args[0]), c.CommandPath()}
+		case len(args) > most:
+			return usageError{fmt.Sprintf("`%s` takes %s; %q is one too many", c.CommandPath(), names, args[most]), c.CommandPath()}
+		}
+		return nil
+	}
+}
+
+// group answers for a command that only has others below it.
+func group(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	var known []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			known = append(known, sub.Name())
+			known = append(known, sub.Aliases...)
+		}
+	}
+	hint := ""
+	if near := config.Nearest(args[0], known); near != "" {
+		hint = fmt.Sprintf("; did you mean `%s %s`?", c.CommandPath(), near)
+	}
+	return usageError{fmt.Sprintf("there is no `%s %s`%s", c.CommandPath(), args[0], hint), c.CommandPath()}
+}
+
+// flagError turns an error about flags into a sentence that names the nearest
+// flag.
+func flagError(c *cobra.Command, err error) error {
+	text := err.Error()
+	name, unknown := strings.CutPrefix(text, "unknown flag: --")
+	if !unknown {
+		return usageError{text, c.CommandPath()}
+	}
+	hint := ""
+	if near := config.Nearest(name, flagNames(c)); near != "" {
+		hint = fmt.Sprintf("; did you mean --%s?", near)
+	}
+	return usageError{fmt.Sprintf("`%s` has no flag --%s%s", c.CommandPath(), name, hint), c.CommandPath()}
+}
+
+func (s *session) versionVerb() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version of this program", Example: "  reeve version", Args: takes(0, 0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if s.json() {
+				return s.page.value(map[string]string{"version": s.program.Version})
+			}
+			_, err := io.WriteString(s.program.Out, "reeve "+s.program.Version+"\n")
+			return err
+		},
+	}
+}
