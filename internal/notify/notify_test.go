@@ -621,6 +621,31 @@ func (*hanging) Send(ctx context.Context, _ ops.Message) error {
 	return ctx.Err()
 }
 
+// From the incident to the first attempt is a matter of moments: nobody waits
+// for a period to end.
+func TestFirstAttemptComesAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *estate) {
+		m := &memory{}
+		n := newNotify(t, e.st, nil, map[string]notify.Channel{"a": m})
+		g := loop.NewGroup(slog.New(slog.DiscardHandler))
+		for _, l := range n.Loops() {
+			g.Add(l)
+		}
+		g.Start(t.Context())
+		time.Sleep(time.Second)
+		e.breaks(ops.Critical)
+		began := time.Now()
+		n.Wake()
+		time.Sleep(time.Minute)
+		if err := g.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(m.at) != 1 || m.at[0].Sub(began) > 100*time.Millisecond {
+			t.Errorf("attempts %v after %v", m.at, began)
+		}
+	})
+}
+
 func TestChannelsAreChecked(t *testing.T) {
 	for _, raw := range [][]map[string]any{
 		{{"type": "webhook"}}, {{"name": "a b", "type": "webhook"}}, {{"name": "a", "type": "pigeon"}},

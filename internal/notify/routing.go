@@ -65,7 +65,11 @@ func (n *Notify) routeBatch(ctx context.Context) (more bool, err error) {
 		}
 		return tx.Advance(ctx, cursor, from, to)
 	})
-	return len(news) == routeBatch, err
+	if err != nil {
+		return false, err
+	}
+	n.wakeSenders()
+	return len(news) == routeBatch, nil
 }
 
 // touched answers the incidents that transitions are about, directly or
@@ -106,6 +110,7 @@ func (n *Notify) sweep(ctx context.Context) error {
 			return err
 		}
 	}
+	n.wakeSenders()
 	return n.forget(ctx)
 }
 
@@ -143,18 +148,14 @@ func (n *Notify) enqueue(ctx context.Context, tx *store.Tx, c Case, v Verdict) e
 		DedupeKey: dedupeKey(tx.Now(), c, v), Message: n.composer.Compose(tx.Now(), c, v),
 	}
 	d.Message.ID = d.ID
-	fresh, err := tx.Enqueue(ctx, d, store.Why{Actor: actor, Reason: string(v.Reason)})
-	if err != nil {
-		return err
-	}
-	if fresh {
-		n.wakeSender(v.Channel)
-	}
-	return nil
+	_, err := tx.Enqueue(ctx, d, store.Why{Actor: actor, Reason: string(v.Reason)})
+	return err
 }
 
-func (n *Notify) wakeSender(channel string) {
-	if s, ok := n.senders[channel]; ok {
+// wakeSenders asks every sender to look; only after a commit is there
+// anything to see.
+func (n *Notify) wakeSenders() {
+	for _, s := range n.senders {
 		s.loop.Wake()
 	}
 }
