@@ -72,7 +72,6 @@ func (s *Server) accountRoutes() []Route {
 		route("POST /api/v1/session", Public, "Sign in with a password.", in.withPassword),
 		route("POST /api/v1/session/link", Public, "Sign in with the one-time link, on the machine that Reeve runs on.", in.withLink),
 		route("POST /api/v1/session/links", Administer, "Make a one-time link; the one before it ends.", in.makeLink),
-		route("POST /api/v1/session/links", Administer, "Make another one-time link to sign in with.", s.newLink),
 		route("POST /api/v1/session/password", Personal, "Set one's own password; other sessions end.", in.setPassword),
 		route("DELETE /api/v1/session", Public, "Sign out.", in.signOut),
 		plain("GET /api/v1/session/oidc", Public, "Sign in through the OpenID provider: redirects there.", in.toProvider),
