@@ -1,0 +1,285 @@
+// Package program builds the real binary once and starts it for end-to-end
+// tests, on a folder and a port of the test's own.
+package program
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"reeve/internal/ops"
+)
+
+// given names a program that is built already, such as one of a package that
+// is to be released; without it the program is built from the sources here.
+const given = "TEST_PROGRAM"
+
+var build = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv(given); path != "" {
+		return path, nil
+	}
+	dir, err := os.MkdirTemp("", "reeve-program")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "reeve")
+	cmd := exec.Command("go", "build", "-o", path, "reeve/cmd/reeve")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Path builds the program, once in a test process, and answers where it is.
+func Path(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A Program is the running program.
+type Program struct {
+	URL   string
+	Token string
+	Dir   string // its data folder
+	Link  string // the sign-in link it printed
+	t     testing.TB
+	cmd   *exec.Cmd
+	out   *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Start starts `reeve up` with a configuration (YAML) on a new folder and
+// waits until it is ready. It is stopped at the end of the test.
+func Start(t testing.TB, config string) *Program {
+	t.Helper()
+	return StartIn(t, t.TempDir(), config)
+}
+
+// StartIn is Start on a given data folder.
+func StartIn(t testing.TB, dir, config string) *Program {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "reeve.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &Program{Dir: dir, t: t, out: &lockedBuffer{}}
+	p.cmd = exec.Command(Path(t), "up", "--data", dir, "--config", file, "--listen", "127.0.0.1:0")
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	p.await()
+	return p
+}
+
+// await waits until the program says that it is ready.
+func (p *Program) await() {
+	p.t.Helper()
+	p.Until(30*time.Second, "the program is ready", func() bool {
+		if p.URL == "" {
+			p.read()
+		}
+		if p.URL == "" {
+			return false
+		}
+		r, err := http.Get(p.URL + "/readyz")
+		if err != nil {
+			return false
+		}
+		r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	})
+}
+
+// read takes the address and the link from what was printed, and the token
+// from the data folder.
+func (p *Program) read() {
+	for line := range strings.SplitSeq(p.out.String(), "\n") {
+		what, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		value = strings.TrimSpace(value)
+		switch {
+		case what == "page":
+			p.URL = value
+		case strings.HasPrefix(strings.TrimSpace(line), "sign in"):
+			p.Link = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "sign in"))
+		}
+	}
+	var client struct{ Token string }
+	if text, err := os.ReadFile(filepath.Join(p.Dir, "client.json")); err == nil && json.Unmarshal(text, &client) == nil {
+		p.Token = client.Token
+	}
+	if p.Token == "" {
+		p.URL = ""
+	}
+}
+
+// Until polls until the condition holds; the test fails when it does not in
+// time.
+func (p *Program) Until(within time.Duration, what string, holds func() bool) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			p.t.Fatalf("not within %v: %s\n%s", within, what, p.tail())
+		case <-tick.C:
+		}
+	}
+}
+
+// Log answers what the program printed.
+func (p *Program) Log() string { return p.out.String() }
+
+func (p *Program) tail() string {
+	text := p.out.String()
+	return text[max(0, len(text)-6000):]
+}
+
+// Stop stops the program as a person would, and by force when it does not.
+func (p *Program) Stop() {
+	p.t.Helper()
+	if p.cmd.ProcessState != nil {
+		return
+	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	done := make(chan error, 1)
+	go func() { done <- p.cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			p.t.Errorf("the program stopped with %v\n%s", err, p.tail())
+		}
+	case <-time.After(30 * time.Second):
+		p.cmd.Process.Kill()
+		<-done
+		p.t.Errorf("the program did not stop within 30 s\n%s", p.tail())
+	}
+}
+
+// Kill kills the program as a power cut would.
+func (p *Program) Kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+// PID answers the process ID.
+func (p *Program) PID() int { return p.cmd.Process.Pid }
+
+// Get reads JSON from the API.
+func (p *Program) Get(path string, into any) error { return p.do(http.MethodGet, path, nil, into) }
+
+// Post sends JSON to the API.
+func (p *Program) Post(path string, body, into any) error {
+	return p.do(http.MethodPost, path, body, into)
+}
+
+func (p *Program) do(method, path string, body, into any) error {
+	var send io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		send = bytes.NewReader(text)
+	}
+	req, err := http.NewRequest(method, p.URL+path, send)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+p.Token)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err == nil && r.StatusCode >= 300 {
+		err = fmt.Errorf("%s %s: %s: %s", method, path, r.Status, text)
+	}
+	if err != nil || into == nil {
+		return err
+	}
+	return errors.Join(json.Unmarshal(text, into))
+}
+
+// Findings answers the findings in a state: active, resolved ...
+func (p *Program) Findings(state string) []ops.Finding {
+	p.t.Helper()
+	var list struct{ Items []ops.Finding }
+	if err := p.Get("/api/v1/findings?limit=500&state="+state, &list); err != nil {
+		p.t.Fatal(err)
+	}
+	return list.Items
+}
+
+// Resource answers a resource.
+func (p *Program) Resource(id string) ops.Resource {
+	p.t.Helper()
+	var r ops.Resource
+	if err := p.Get("/api/v1/resources/"+id, &r); err != nil {
+		p.t.Fatal(err)
+	}
+	return r
+}
+
+// Finding answers the first finding in a state with a condition on a resource
+// whose name contains a text.
+func (p *Program) Finding(state, condition, name string) (ops.Finding, bool) {
+	p.t.Helper()
+	for _, f := range p.Findings(state) {
+		if f.Condition == condition && (name == "" || strings.Contains(p.Resource(f.ResourceID).Name, name)) {
+			return f, true
+		}
+	}
+	return ops.Finding{}, false
+}
+
+// Await waits for a finding.
+func (p *Program) Await(within time.Duration, state, condition, name string) (f ops.Finding) {
+	p.t.Helper()
+	p.Until(within, fmt.Sprintf("a finding %s of %q is %s", condition, name, state), func() (ok bool) {
+		f, ok = p.Finding(state, condition, name)
+		return ok
+	})
+	return f
+}
