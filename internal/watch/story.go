@@ -3,6 +3,8 @@ package watch
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"reeve/internal/ops"
@@ -74,11 +76,12 @@ func (w *Watch) tellCauses(ctx context.Context, s *Story, root ops.Finding, r op
 		return err
 	}
 	for _, t := range changes {
-		if t.At.After(root.FirstSeen) || root.FirstSeen.Sub(t.At) > changesBefore {
+		before := root.FirstSeen.Sub(t.At)
+		if t.Verb != "change" || before < 0 || before > changesBefore {
 			continue
 		}
-		for what, change := range t.Facts {
-			s.Causes = append(s.Causes, fmt.Sprintf("%s before it began, %s of %s changed: %s", root.FirstSeen.Sub(t.At).Round(time.Second), what, r.Name, change))
+		for _, what := range slices.Sorted(maps.Keys(t.Facts)) {
+			s.Causes = append(s.Causes, fmt.Sprintf("%s before it began, %s of %s changed: %s", before.Round(time.Second), what, r.Name, t.Facts[what]))
 		}
 	}
 	if def, ok := w.Definition(root.Condition); ok {
