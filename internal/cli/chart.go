@@ -51,7 +51,11 @@ func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 // itself.
 func (p *page) charts(lines []chartLine, from, to time.Time) {
 	if len(lines) == 1 || p.colour && len(lines) <= together {
-		p.chart(lines, from, to, chartRows)
+		rows := chartRows
+		if _, low, _, high, ok := lines[0].summary(); ok && len(lines) == 1 && low == high {
+			rows = smallRows // A straight line needs little room.
+		}
+		p.chart(lines, from, to, rows)
 		if len(lines) > 1 {
 			for i, l := range lines {
 				p.line("  %s %s", p.paint(lineStyles[i], p.glyph("──", "--")), safe(l.name))

@@ -72,12 +72,12 @@ func terminal(w any) (width int, ok bool) {
 // maxText bounds what is printed of one text.
 const maxText = 16 << 10
 
-// safe answers text from elsewhere as one line that a terminal shows and does
-// not obey.
-func safe(text string) string { return redact.Line(text, maxText) }
+// safe answers text from elsewhere as one bounded line that a terminal shows
+// and does not obey. It masks nothing: the server did that before it stored
+// the text, and who acted is written token:NAME.
+func safe(text string) string { return redact.Cut(strings.TrimSpace(harmless(text)), maxText) }
 
-// harmless answers our own or the server's words without characters that a
-// terminal obeys. It masks nothing: a sentence about --token is no secret.
+// harmless puts spaces where a terminal would obey.
 func harmless(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
@@ -72,6 +73,11 @@ func (s *session) listResources(ctx context.Context, q url.Values, limit int) er
 	if err != nil {
 		return err
 	}
+	if q.Get("sort") == "kind" && l.Next == "" {
+		if l.Items, err = byKind(l); err != nil {
+			return err
+		}
+	}
 	if s.json() {
 		return s.page.value(l)
 	}
@@ -86,6 +92,29 @@ func (s *session) listResources(ctx context.Context, q url.Values, limit int) er
 	s.resourceTable(all)
 	s.more(l)
 	return nil
+}
+
+// byKind orders resources by kind as people think of them: hosts first, the
+// parts of Reeve last.
+func byKind(l list) ([]json.RawMessage, error) {
+	all, err := read[ops.Resource](l)
+	if err != nil {
+		return nil, err
+	}
+	order := map[ops.Kind]int{}
+	for i, k := range ops.Kinds {
+		order[k.Kind] = i
+	}
+	places := make([]int, len(all))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortStableFunc(places, func(a, b int) int { return order[all[a].Kind] - order[all[b].Kind] })
+	sorted := make([]json.RawMessage, len(all))
+	for i, p := range places {
+		sorted[i] = l.Items[p]
+	}
+	return sorted, nil
 }
 
 func (s *session) resourceTable(all []ops.Resource) {

@@ -150,9 +150,12 @@ func (r *restore) verify(ctx context.Context, path string) (err error) {
 // explained.
 func (r *restore) note(ctx context.Context, db *store.Store) error {
 	actor := "user:" + first(userName(), "unknown")
+	facts := map[string]string{"from": filepath.Base(r.from)}
+	if isFile(r.to) {
+		facts["kept"] = filepath.Base(r.to) + ".before-restore-" + r.stamp()
+	}
 	return db.Tx(ctx, r.at, func(tx *store.Tx) error {
-		tx.Record(ops.Transition{Actor: actor, Verb: "restore", Object: "settings", ObjectID: "database",
-			Facts: map[string]string{"from": filepath.Base(r.from), "kept": filepath.Base(r.to) + ".before-restore-" + r.stamp()}})
+		tx.Record(ops.Transition{Actor: actor, Verb: "restore", Object: "settings", ObjectID: "database", Facts: facts})
 		return nil
 	})
 }

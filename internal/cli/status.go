@@ -2,9 +2,7 @@ package cli
 
 import (
 	"fmt"
-	"maps"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -102,15 +100,21 @@ const statusFindings = 10
 func (s *session) showStatus(st statusAnswer) {
 	p := s.page
 	p.line("%s on %s, up %s, %s", p.paint(bold, "Reeve "+safe(st.Version)), safe(st.Host), age(st.Now, st.StartedAt), s.client.serverName())
-	var kinds []string
-	for _, k := range slices.SortedFunc(maps.Keys(st.Counts.ByKind), func(a, b string) int {
-		return int(st.Counts.ByKind[b] - st.Counts.ByKind[a])
-	}) {
-		kinds = append(kinds, fmt.Sprintf("%d %s", st.Counts.ByKind[k], safe(k)))
-	}
-	p.line("watching %s: %s", plural(st.Counts.Resources, "resource"), strings.Join(kinds, ", "))
+	p.paragraph("", watchedText(st.Counts.Resources, st.Counts.ByKind))
 	p.heading("Hosts")
 	s.hostTable(st.Hosts, st.Now)
+}
+
+// watchedText counts what is watched by kind, the parts of Reeve apart.
+func watchedText(all int, byKind map[string]int64) string {
+	parts := byKind[string(ops.KindComponent)]
+	var kinds []string
+	for _, k := range ops.Kinds {
+		if n := byKind[string(k.Kind)]; n > 0 && k.Kind != ops.KindComponent {
+			kinds = append(kinds, fmt.Sprintf("%d %s", n, k.Kind))
+		}
+	}
+	return fmt.Sprintf("watching %s (%s) and %d parts of Reeve itself", plural(all-int(parts), "resource"), strings.Join(kinds, ", "), parts)
 }
 
 func (s *session) hostTable(hosts []hostRow, now time.Time) {
@@ -205,14 +209,22 @@ func gapText(g ops.Gap) string {
 	return text + "; " + g.Remedy
 }
 
+// coverageText says how much is seen; -o json has all of it.
 func coverageText(facts map[string]any) string {
 	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(facts)) {
-		v := fmt.Sprint(facts[k])
-		if f, ok := facts[k].(float64); ok {
-			v = number(f)
+	for _, f := range []struct {
+		key, text string
+		quiet     bool // not worth a word when it is none
+	}{{"metrics_series", "series", false}, {"samples_per_s", "samples/s", false}, {"resources_judged", "resources judged", false},
+		{"holding", "conditions about to open or clear", true}, {"verdicts_unknown", "verdicts unknown", true}, {"samples_dropped", "samples dropped", true}} {
+		v, known := facts[f.key]
+		text := fmt.Sprint(v)
+		if n, ok := v.(float64); ok {
+			text = number(n)
 		}
-		parts = append(parts, strings.ReplaceAll(k, "_", " ")+" "+v)
+		if known && !(f.quiet && text == "0") {
+			parts = append(parts, text+" "+f.text)
+		}
 	}
 	return strings.Join(parts, ", ")
 }
