@@ -135,18 +135,44 @@ func adminRemains(ctx context.Context, tx *store.Tx) error {
 	return nil
 }
 
+// A TokenView is an API token as it is shown.
+type TokenView struct {
+	ID         string    `json:"id"`
+	Name       string    `json:"name"`
+	User       string    `json:"user" doc:"Name of the account that it acts for."`
+	Scopes     []string  `json:"scopes" enum:"read,operate,admin,metrics:read,metrics:write"`
+	CreatedAt  time.Time `json:"created_at"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero" doc:"Absent when it does not expire."`
+	LastUsedAt time.Time `json:"last_used_at,omitzero" doc:"To the minute; absent when it was never used."`
+}
+
+func tokenView(t store.APIToken, user string) TokenView {
+	return TokenView{t.ID, t.Name, user, full(t.Scopes), t.CreatedAt, t.ExpiresAt, t.UsedAt}
+}
+
 // NewToken is a token that was just made; its secret is shown once.
 type NewToken struct {
-	store.APIToken
+	TokenView
 	Secret string `json:"secret" doc:"Shown only now: send it as Authorization: Bearer."`
 }
 
 // tokens answers those of who asks; an admin sees all.
-func (s *Server) tokens(ctx context.Context, _ noInput) (List[store.APIToken], error) {
+func (s *Server) tokens(ctx context.Context, _ noInput) (List[TokenView], error) {
 	c := callerOf(ctx)
-	all, err := s.store.Tokens(ctx)
-	if c.Account.Role != store.Admin {
-		all = slices.DeleteFunc(all, func(t store.APIToken) bool { return t.AccountID != c.Account.ID })
+	accounts, err := s.store.Accounts(ctx)
+	if err != nil {
+		return List[TokenView]{}, err
+	}
+	names := map[string]string{}
+	for _, a := range accounts {
+		names[a.ID] = a.Name
+	}
+	rows, err := s.store.Tokens(ctx)
+	var all []TokenView
+	for _, t := range rows {
+		if c.Account.Role == store.Admin || t.AccountID == c.Account.ID {
+			all = append(all, tokenView(t, names[t.AccountID]))
+		}
 	}
 	return listOf(all, ""), err
 }
@@ -176,18 +202,19 @@ func (s *Server) addToken(ctx context.Context, q newTokenInput) (NewToken, error
 		return NewToken{}, invalid("expires_at", "the time has passed already")
 	}
 	scopes := slices.Compact(slices.Sorted(slices.Values(q.Body.Scopes)))
-	return makeToken(ctx, s.store, s.now(), c.why(""), store.APIToken{
+	t, secret, err := makeToken(ctx, s.store, s.now(), c.why(""), store.APIToken{
 		Name: q.Body.Name, AccountID: c.Account.ID, Scopes: scopes, ExpiresAt: q.Body.ExpiresAt})
+	return NewToken{tokenView(t, c.Account.Name), secret}, err
 }
 
-func makeToken(ctx context.Context, db *store.Store, now time.Time, why store.Why, t store.APIToken) (NewToken, error) {
-	secret := newSecret(tokenPrefix)
+func makeToken(ctx context.Context, db *store.Store, now time.Time, why store.Why, t store.APIToken) (made store.APIToken, secret string, err error) {
+	secret = newSecret(tokenPrefix)
 	t.ID, t.Hash = ops.NewID(ops.TokenID), digest(secret)
-	err := db.Tx(ctx, now, func(tx *store.Tx) error {
+	err = db.Tx(ctx, now, func(tx *store.Tx) error {
 		t.CreatedAt = tx.Now()
 		return tx.AddToken(ctx, t, why)
 	})
-	return NewToken{t, secret}, err
+	return t, secret, err
 }
 
 func (s *Server) deleteToken(ctx context.Context, q idInput) (none, error) {
@@ -231,12 +258,12 @@ func LocalToken(ctx context.Context, db *store.Store, dataDir, url string, now t
 	if err != nil {
 		return err
 	}
-	made, err := makeToken(ctx, db, now, store.Why{Actor: "app"}, store.APIToken{
+	made, secret, err := makeToken(ctx, db, now, store.Why{Actor: "app"}, store.APIToken{
 		Name: localFile, AccountID: account.ID, Scopes: []string{"admin", "metrics:write"}})
 	if err != nil {
 		return err
 	}
-	if err := writePrivate(path, Client{url, made.Secret}); err != nil {
+	if err := writePrivate(path, Client{url, secret}); err != nil {
 		return err
 	}
 	return dropOldLocal(ctx, db, now, account.ID, made.ID)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -295,12 +296,12 @@ func (c Check) validTarget() error {
 func (s *Server) beat(w http.ResponseWriter, r *http.Request) error {
 	ctx, now := r.Context(), s.now()
 	c := callerOf(ctx)
-	if err := s.sign.beats.take("addr "+c.Addr.String(), now); err != nil {
-		return err
-	}
 	token := r.PathValue("token")
 	if len(token) > 200 {
 		return ops.Errorf(ops.NotFound, "no heartbeat has this address")
+	}
+	if err := errors.Join(s.sign.beats.take(c.Addr.String(), now), s.sign.jobs.take(token, now)); err != nil {
+		return err
 	}
 	if err := s.store.Tx(ctx, now, func(tx *store.Tx) error {
 		_, err := tx.Beat(ctx, token, now)

@@ -142,9 +142,9 @@ func TestRevokedAndExpiredTokensAreRefused(t *testing.T) {
 	c := w.anyone()
 	c.token = admin.newToken("read")
 	c.want(200, "GET", "/api/v1/status", nil, nil)
-	var list api.List[store.APIToken]
+	var list api.List[api.TokenView]
 	admin.want(200, "GET", "/api/v1/tokens", nil, &list)
-	if len(list.Items) != 1 || list.Items[0].UsedAt.IsZero() {
+	if len(list.Items) != 1 || list.Items[0].LastUsedAt.IsZero() {
 		t.Errorf("tokens: %+v", list.Items)
 	}
 	admin.want(204, "DELETE", "/api/v1/tokens/"+list.Items[0].ID, nil, nil)

@@ -36,7 +36,8 @@ type signIn struct {
 	hashers hashers
 	byAddr  *limiter
 	byName  *limiter
-	beats   *limiter
+	beats   *limiter // heartbeats by address: many jobs of one machine come at the same minute
+	jobs    *limiter // heartbeats by token
 	oidc    *oidcClient
 
 	mu      sync.Mutex
@@ -55,7 +56,7 @@ func newSignIn(s *Server) (*signIn, error) {
 	secure := *manager
 	secure.Cookie.Secure = true
 	in := &signIn{s: s, plain: manager, secure: &secure, hashers: make(hashers, hashersAtOnce),
-		byAddr: newLimiter(10, 6*time.Second), byName: newLimiter(20, 3*time.Second), beats: newLimiter(30, time.Second),
+		byAddr: newLimiter(10, 6*time.Second), byName: newLimiter(20, 3*time.Second), beats: newLimiter(300, 50*time.Millisecond), jobs: newLimiter(10, time.Second),
 		touched: map[string]time.Time{}}
 	var err error
 	in.oidc, err = newOIDC(s.deps.OIDC)
