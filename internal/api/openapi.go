@@ -73,7 +73,7 @@ func describe(routes []Route) ([]byte, error) {
 	set.Defs()[schemaName(reflect.TypeFor[IncidentDetail]())].Properties["explain"] = set.Ref(reflect.TypeFor[watch.Story]())
 	doc.Components.Schemas = set.Defs()
 	doc.Components.SecuritySchemes = map[string]any{
-		"session": map[string]string{"type": "apiKey", "in": "cookie", "name": cookieName},
+		"session": map[string]string{"type": "apiKey", "in": "cookie", "name": cookieName, "description": "The name goes on with what is the installation's own."},
 		"token":   map[string]string{"type": "http", "scheme": "bearer"},
 	}
 	return json.MarshalIndent(doc, "", "  ")

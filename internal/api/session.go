@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	cookieName      = "reeve_session"
+	cookieName      = "reeve_session" // and what tells installations on one machine apart: browsers ignore the port
 	sessionLifetime = 14 * 24 * time.Hour
 	tokenPrefix     = "reeve_"
 	touchEvery      = time.Minute
@@ -50,7 +50,7 @@ func newSignIn(s *Server) (*signIn, error) {
 		Store:            sessionStore{s.store},
 		Codec:            sessionCodec{},
 		HashTokenInStore: true,
-		Cookie:           scs.SessionCookie{Name: cookieName, HttpOnly: true, Path: "/", SameSite: http.SameSiteLaxMode, Persist: true},
+		Cookie:           scs.SessionCookie{Name: cookieName + "_" + digest(s.deps.DataDir)[:8], HttpOnly: true, Path: "/", SameSite: http.SameSiteLaxMode, Persist: true},
 		ErrorFunc:        func(w http.ResponseWriter, r *http.Request, err error) { s.fail(w, r, err) },
 	}
 	secure := *manager

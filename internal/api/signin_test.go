@@ -272,3 +272,18 @@ func TestLimiterIsBoundedAndFillsAgain(t *testing.T) {
 		t.Errorf("%d keys are remembered", l.Keys())
 	}
 }
+
+func TestTwoInstallationsOnOneMachineShareABrowser(t *testing.T) {
+	first, second := newWorld(t), newWorld(t)
+	c := first.admin()
+	d := second.admin()
+	d.http.Jar = c.http.Jar // Cookies do not know ports.
+	token, err := api.NewLink(t.Context(), second.db, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.csrf = ""
+	d.want(200, "POST", "/api/v1/session/link", map[string]string{"token": token}, nil)
+	c.want(200, "GET", "/api/v1/status", nil, nil)
+	d.want(200, "GET", "/api/v1/status", nil, nil)
+}
