@@ -31,8 +31,9 @@ func run(t testing.TB, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// mount makes a small file system in a file and mounts it.
-func mount(t testing.TB, size int64) string {
+// mount makes a small file system in a file, with more options of mkfs.ext4,
+// and mounts it.
+func mount(t testing.TB, size int64, options ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	image, at := filepath.Join(dir, "image"), filepath.Join(dir, "mnt")
@@ -47,7 +48,7 @@ func mount(t testing.TB, size int64) string {
 		t.Fatal(err)
 	}
 	f.Close()
-	run(t, "mkfs.ext4", "-q", "-m", "0", "-F", image)
+	run(t, "mkfs.ext4", append(options, "-q", "-m", "0", "-F", image)...)
 	run(t, "mount", "-o", "loop", image, at)
 	t.Cleanup(func() { run(t, "umount", at) })
 	return at

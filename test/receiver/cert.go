@@ -17,6 +17,11 @@ import (
 // NewCertificate makes a certificate for localhost and 127.0.0.1 that signs
 // itself, and its PEM for those who are to trust it.
 func NewCertificate() (tls.Certificate, []byte, error) {
+	return CertificateOf(time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour))
+}
+
+// CertificateOf is NewCertificate with a life of one's own choice.
+func CertificateOf(begins, ends time.Time) (tls.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, fmt.Errorf("make key: %w", err)
@@ -24,8 +29,8 @@ func NewCertificate() (tls.Certificate, []byte, error) {
 	form := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: "localhost"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
+		NotBefore:    begins,
+		NotAfter:     ends,
 		DNSNames:     []string{"localhost"},
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA:         true, BasicConstraintsValid: true,
