@@ -297,7 +297,7 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) error {
 	ctx, now := r.Context(), s.now()
 	c := callerOf(ctx)
 	token := r.PathValue("token")
-	if len(token) > 200 {
+	if len(token) > 200 || !plainText(token) {
 		return ops.Errorf(ops.NotFound, "no heartbeat has this address")
 	}
 	if err := errors.Join(s.sign.beats.take(c.Addr.String(), now), s.sign.jobs.take(token, now)); err != nil {

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"slices"
@@ -75,7 +76,11 @@ func TestResourcesFilterSortAndPage(t *testing.T) {
 	c.want(304, "GET", "/api/v1/resources?all=true", nil, nil, "If-None-Match", h.Get("ETag"))
 	c.want(422, "GET", "/api/v1/resources?sort=colour", nil, nil)
 	c.want(422, "GET", "/api/v1/resources?limit=-1", nil, nil)
-	c.want(422, "GET", "/api/v1/resources?cursor=zzz", nil, nil)
+	for _, bad := range []string{"cursor=zzz", "q=%00", "q=%ff", "label=a", "all=perhaps", "cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`["","\u0000",0,"res_1"]`))} {
+		c.want(422, "GET", "/api/v1/resources?"+bad, nil, nil)
+	}
+	c.want(422, "GET", "/api/v1/resources/%ff", nil, nil)
+	c.want(404, "GET", "/beat/%ff%00", nil, nil)
 }
 
 func TestResourceCarriesWhatBelongsToIt(t *testing.T) {

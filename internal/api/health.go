@@ -17,7 +17,7 @@ import (
 
 // healthz says that the process answers.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
-	return plainText(w, "ok\n")
+	return writeText(w, "ok\n")
 }
 
 // readyz says that the process can do its work: the database answers.
@@ -28,10 +28,10 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err := s.deps.Ready(); err != nil {
 		return ops.Because(ops.Unavailable, err, "Reeve is not ready yet")
 	}
-	return plainText(w, "ready\n")
+	return writeText(w, "ready\n")
 }
 
-func plainText(w http.ResponseWriter, text string) error {
+func writeText(w http.ResponseWriter, text string) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, text) // The client went away; there is nobody to tell.

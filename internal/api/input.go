@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"reeve/internal/ops"
 	"reeve/internal/schema"
@@ -82,8 +83,8 @@ func (p plan) decode(r *http.Request, into reflect.Value) error {
 
 func (f source) set(into reflect.Value, values []string) error {
 	for _, v := range values {
-		if len(v) > 4096 || strings.ContainsRune(v, 0) {
-			return invalid(f.name, "%s is too long or holds a zero byte", f.name)
+		if len(v) > 4096 || !plainText(v) {
+			return invalid(f.name, "%s is too long or is not text", f.name)
 		}
 		if f.enum != nil && v != "" && !slices.Contains(f.enum, v) {
 			return invalid(f.name, "%s must be one of %s", f.name, strings.Join(f.enum, ", "))
@@ -122,6 +123,9 @@ func (f source) set(into reflect.Value, values []string) error {
 	}
 	return nil
 }
+
+// plainText reports whether every database takes s as a text.
+func plainText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // words splits repeated and comma-separated values.
 func words(values []string) []string {
@@ -208,7 +212,7 @@ func parseCursor(sort, text string) (store.Key, error) {
 	var key store.Key
 	var sorted string
 	parts := []any{&sorted, &key.Value, &key.Num, &key.ID}
-	if err := json.Unmarshal(plain, &parts); err != nil || len(parts) != 4 || sorted != sort || key.ID == "" {
+	if err := json.Unmarshal(plain, &parts); err != nil || len(parts) != 4 || sorted != sort || key.ID == "" || !plainText(key.ID+key.Value) {
 		return store.Key{}, bad
 	}
 	return key, nil

@@ -43,6 +43,10 @@ func (c checker) check(s *Schema, path string, value any) {
 		for i, x := range v {
 			c.check(s.Items, fmt.Sprintf("%s[%d]", path, i), x)
 		}
+	case string:
+		if strings.ContainsRune(v, 0) {
+			c.wrong(path, "must not hold a zero character")
+		}
 	case float64:
 		if s.Minimum != nil && v < *s.Minimum {
 			c.wrong(path, "must not be below %v", *s.Minimum)
@@ -62,6 +66,8 @@ func (c checker) checkObject(s *Schema, path string, v map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		p, known := s.Properties[name]
 		switch {
+		case strings.ContainsRune(name, 0):
+			c.wrong(path, "must not hold names with a zero character")
 		case known:
 			c.check(p, join(path, name), v[name])
 		case s.AdditionalProperties != nil && s.AdditionalProperties.Not == nil:

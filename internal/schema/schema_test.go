@@ -113,6 +113,8 @@ func TestCheckTellsWhichFieldIsWrong(t *testing.T) {
 		strings.Replace(good, `"x":"y"`, `"x":1`, 1):         "labels.x",
 		strings.Replace(good, `"id":"1",`, ``, 1):            "id",
 		strings.Replace(good, `"limit":3`, `"limits":3`, 1):  "limits",
+		strings.Replace(good, `"x":"y"`, `"x":"\u0000"`, 1):  "labels.x",
+		strings.Replace(good, `"x":"y"`, `"\u0000":"y"`, 1):  "labels",
 		`[]`: "", `null`: "", `"text"`: "",
 	} {
 		var v any
