@@ -10,6 +10,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -111,7 +112,7 @@ type Server struct {
 func New(deps Deps) (*Server, error) {
 	s := &Server{deps: deps, log: deps.Log, store: deps.Store, mux: http.NewServeMux(), now: time.Now,
 		allowed: map[string]bool{"localhost": true}, patterns: map[string]bool{}}
-	if err := s.allowHosts(); err != nil {
+	if err := errors.Join(s.allowHosts(), dropDownloads(deps.DataDir)); err != nil {
 		return nil, err
 	}
 	sign, err := newSignIn(s)

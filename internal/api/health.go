@@ -54,11 +54,23 @@ func (s *Server) selfMetrics() func(http.ResponseWriter, *http.Request) error {
 	}
 }
 
+// downloadPrefix begins the names of the folders in which a download waits.
+const downloadPrefix = ".download-"
+
+// dropDownloads removes what a process that died left of its downloads.
+func dropDownloads(dataDir string) error {
+	left, err := filepath.Glob(filepath.Join(dataDir, downloadPrefix+"*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
 // backup streams a consistent copy of the database, made beside it first so
 // that nothing waits for a slow download.
 func (s *Server) backup(w http.ResponseWriter, r *http.Request) (err error) {
 	ctx := r.Context()
-	dir, err := os.MkdirTemp(s.deps.DataDir, "backup-")
+	dir, err := os.MkdirTemp(s.deps.DataDir, downloadPrefix)
 	if err != nil {
 		return err
 	}

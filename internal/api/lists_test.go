@@ -122,7 +122,7 @@ func TestBackupIsACopyThatOpens(t *testing.T) {
 	if got, err := openStore(t, dir).Finding(t.Context(), f.ID); err != nil || got.ID != f.ID {
 		t.Errorf("the copy: %+v, %v", got, err)
 	}
-	left, err := filepath.Glob(filepath.Join(w.dir, "backup-*"))
+	left, err := filepath.Glob(filepath.Join(w.dir, ".download-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
