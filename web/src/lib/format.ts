@@ -157,7 +157,7 @@ export const words = (name: string) => name.split('_').map((w) => spelled[w] ?? 
 export const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** person reads an actor: "user:ada" is ada, "watch" stays. */
-export const person = (actor: string) => actor.replace(/^user:/, '').replace(/^token:/, 'token ')
+export const person = (actor: string) => actor.replace(/^user:/, '').replace(/^token:client\.json$/, 'the command line').replace(/^token:/, 'token ')
 
 const factUnits = ['bytes_per_s', 'per_s', 'ratio', 'bytes', 'seconds', 'celsius', 'rpm', 'watts']
 const factUnit = (name: string) => factUnits.find((u) => name.endsWith('_' + u))

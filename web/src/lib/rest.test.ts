@@ -46,6 +46,13 @@ describe('filters of resources', () => {
     const f = resourceFilters(new URLSearchParams('kind=disk&q=a%26b'))
     expect(resourcesPath(f)).toBe('resources?q=a%26b&kind=disk&sort=name')
   })
+  test('parts of Reeve are shown when somebody looks for them', () => {
+    const path = (text: string) => resourcesPath(resourceFilters(new URLSearchParams(text)))
+    expect(path('')).toContain('kind=disk')
+    expect(path('')).not.toContain('component')
+    expect(path('kind=everything')).toBe('resources?sort=name')
+    expect(path('q=collector')).toBe('resources?q=collector&sort=name')
+  })
   test('a second click turns the order round', () => {
     expect(sorted('kind', 'kind')).toBe('-kind')
     expect(sorted('-kind', 'kind')).toBe('kind')

@@ -1,4 +1,6 @@
 // The filters of the resources list, as they stand in the address. Pure.
+import { kinds } from '../../lib/kinds'
+
 export interface ResourceFilters {
   q: string
   kind: string
@@ -13,9 +15,14 @@ export function resourceFilters(query: URLSearchParams): ResourceFilters {
   return { q: of('q'), kind: of('kind'), host: of('host'), label: of('label'), presence: of('presence'), sort: of('sort') || 'name' }
 }
 
+/** everything is the filter that also shows the parts of Reeve, which the
+ * list leaves out as long as nobody looks for them. */
+export const everything = 'everything'
+
 export function resourcesPath(f: ResourceFilters): string {
   const query = new URLSearchParams()
-  for (const [name, text] of Object.entries(f)) if (text) query.set(name, text)
+  for (const [name, text] of Object.entries(f)) if (text && text !== everything) query.set(name, text)
+  if (!f.kind && !f.q) for (const k of kinds) if (k !== 'component') query.append('kind', k)
   return 'resources?' + query
 }
 
