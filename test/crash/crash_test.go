@@ -14,6 +14,7 @@ import (
 	"reeve/internal/ops"
 	"reeve/internal/store"
 	"reeve/test/invariants"
+	"reeve/test/storetest"
 )
 
 const childEnv = "REEVE_CRASH_CHILD"
@@ -58,7 +59,7 @@ func TestDiesAtEveryStatement(t *testing.T) {
 	for die := int64(0); ; die++ {
 		dir, in := t.TempDir(), newInbox(t)
 		left.Store(1 << 40)
-		e, err := open(ctx, dir, in.server.URL, faultyName)
+		e, err := open(ctx, dir, in.server.URL, sqlite(dir, faultyName))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func TestDiesAtEveryStatement(t *testing.T) {
 			break
 		}
 		points++
-		if e, err = open(ctx, dir, in.server.URL, faultyName); err != nil {
+		if e, err = open(ctx, dir, in.server.URL, sqlite(dir, faultyName)); err != nil {
 			t.Fatalf("died at statement %d and does not start again: %v", die, err)
 		}
 		if err := life(ctx, e); err != nil {
@@ -83,6 +84,22 @@ func TestDiesAtEveryStatement(t *testing.T) {
 		t.Fatalf("only %d crash points: the life under test is too short", points)
 	}
 	t.Logf("%d crash points", points)
+}
+
+// TestLifeOnPostgres lives the same life on PostgreSQL.
+func TestLifeOnPostgres(t *testing.T) {
+	in := newInbox(t)
+	e, err := open(t.Context(), t.TempDir(), in.server.URL, store.Options{URL: storetest.PostgresURL(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	for range 5 {
+		if err := life(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verify(t, e, in, -1)
 }
 
 func verify(t *testing.T, e *estate, in *inbox, die int64) {
@@ -104,7 +121,7 @@ func verify(t *testing.T, e *estate, in *inbox, die int64) {
 // killed.
 func child(dir, receiver string) error {
 	ctx := context.Background()
-	e, err := open(ctx, dir, receiver, "")
+	e, err := open(ctx, dir, receiver, sqlite(dir, ""))
 	if err != nil {
 		return err
 	}
@@ -158,7 +175,7 @@ func TestSurvivesKills(t *testing.T) {
 		}
 		s.Close()
 	}
-	e, err := open(t.Context(), dir, in.server.URL, "")
+	e, err := open(t.Context(), dir, in.server.URL, sqlite(dir, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,12 +76,18 @@ type estate struct {
 	notify  *notify.Notify
 }
 
-// open starts the process; driver is the wrapped SQLite driver, or "".
-func open(ctx context.Context, dir, receiver, driver string) (*estate, error) {
+// sqlite answers the database of a folder; driver is the wrapped driver, or
+// "".
+func sqlite(dir, driver string) store.Options {
 	o := store.Options{URL: "sqlite:" + filepath.Join(dir, "reeve.db")}
 	if driver != "" {
 		o.WrapDriver = func(string) string { return driver }
 	}
+	return o
+}
+
+// open starts the process.
+func open(ctx context.Context, dir, receiver string, o store.Options) (*estate, error) {
 	st, err := store.Open(ctx, quiet, o)
 	if err != nil {
 		return nil, err
