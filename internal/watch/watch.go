@@ -44,6 +44,9 @@ type Watch struct {
 	stored  map[fingerprint]detect.Track // as the store has them
 	loaded  bool
 	windows map[string]window
+	// silentUntil is until when a metrics store that did not answer is not
+	// asked again.
+	silentUntil time.Time
 
 	statusMu sync.Mutex
 	status   Status

@@ -11,6 +11,11 @@ import (
 	"reeve/internal/store"
 )
 
+const (
+	readTimeout = 10 * time.Second
+	silentFor   = 15 * time.Second
+)
+
 // A window is what one detector with history last read.
 type window struct {
 	at     time.Time
@@ -62,11 +67,9 @@ func (w *Watch) read(ctx context.Context, now time.Time) (readings, error) {
 func (w *Watch) readWindow(ctx context.Context, d detect.Definition, now time.Time) (window, error) {
 	x := w.windows[d.Name]
 	if x.at.IsZero() || now.Sub(x.at) >= rest(d) || now.Before(x.at) {
-		series, err := w.metrics.Recent(ctx, d.Metrics, now.Add(-d.Window), now)
-		if err != nil {
-			return x, fmt.Errorf("read samples of %s: %w", d.Name, err)
+		if err := w.renew(ctx, d, now, &x); err != nil {
+			return x, err
 		}
-		x.at, x.series = now, series
 	}
 	if len(d.Events) > 0 {
 		events, err := w.readEvents(ctx, d, now)
@@ -77,6 +80,29 @@ func (w *Watch) readWindow(ctx context.Context, d detect.Definition, now time.Ti
 	}
 	w.windows[d.Name] = x
 	return x, nil
+}
+
+// renew reads the samples of a window. A metrics store that does not answer
+// must not keep everything else from being judged: what was read last stands,
+// and detectors see by its times when it is too old. It is not asked again for
+// a while, because each question may take as long as it is given.
+func (w *Watch) renew(ctx context.Context, d detect.Definition, now time.Time, x *window) error {
+	if now.Before(w.silentUntil) || len(d.Metrics) == 0 {
+		return nil
+	}
+	asking, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	series, err := w.metrics.Recent(asking, d.Metrics, now.Add(-d.Window), now)
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("read samples of %s: %w", d.Name, ctx.Err())
+	case err != nil:
+		w.silentUntil = now.Add(silentFor)
+		w.log.Warn("samples cannot be read; what was read last stands", "condition", d.Name, "err", err)
+		return nil
+	}
+	x.at, x.series = now, series
+	return nil
 }
 
 func (w *Watch) readEvents(ctx context.Context, d detect.Definition, now time.Time) (map[string][]ops.Event, error) {
