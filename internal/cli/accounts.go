@@ -190,7 +190,7 @@ type tokenRow struct {
 	Scopes    []string  `json:"scopes"`
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
-	UsedAt    time.Time `json:"used_at"`
+	UsedAt    time.Time `json:"last_used_at"`
 	Secret    string    `json:"secret"`
 }
 

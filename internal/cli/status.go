@@ -111,7 +111,7 @@ func watchedText(all int, byKind map[string]int64) string {
 	var kinds []string
 	for _, k := range ops.Kinds {
 		if n := byKind[string(k.Kind)]; n > 0 && k.Kind != ops.KindComponent {
-			kinds = append(kinds, fmt.Sprintf("%d %s", n, k.Kind))
+			kinds = append(kinds, plural(int(n), string(k.Kind)))
 		}
 	}
 	return fmt.Sprintf("watching %s (%s) and %d parts of Reeve itself", plural(all-int(parts), "resource"), strings.Join(kinds, ", "), parts)
