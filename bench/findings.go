@@ -76,6 +76,7 @@ func findingLists() []findingList {
 		{"closed and warning", "state=closed&severity=warning"},
 		{"one condition", "condition=unit_failed"},
 		{"one condition, active", "condition=unit_failed&state=active"},
+		{"one condition, critical", "condition=unit_failed&severity=critical"},
 		{"one condition, resolved, critical", "condition=unit_failed&state=resolved&severity=critical"},
 		{"a condition that never was", "condition=zfs_degraded"},
 		{"one resource", "resource=" + madeResource(7)},
@@ -197,6 +198,12 @@ func insertFindings(ctx context.Context, tx *sql.Tx, rows int) error {
 	}
 	defer insert.Close()
 	end := time.Now().UnixMilli()
+	for i := range findingResources { // Without its resource a finding would be obsolete.
+		if _, err := tx.ExecContext(ctx, `INSERT INTO resource (id, kind, name, host_id, host_name, key_host, key_source, key_key, first_seen_ms, observed_ms)
+			VALUES (?, 'interface', ?, 'res_host', 'made', 'made', 'made', ?, ?, ?)`, madeResource(i), fmt.Sprintf("thing-%d", i), i, end, end); err != nil {
+			return fmt.Errorf("insert resource %d: %w", i, err)
+		}
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := 0; i < rows; i += batch {
 		var args []any

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"reeve/internal/ops"
@@ -81,27 +82,7 @@ type FindingFilter struct {
 // Findings answers a page of findings, the newest episode first, and where it
 // ended when there may be more.
 func (v view) Findings(ctx context.Context, f FindingFilter) ([]ops.Finding, *Key, error) {
-	w := where{}
-	if f.Active {
-		w.add(`active = $?`, 1)
-	}
-	if f.States != nil {
-		w.in("state", f.States)
-	}
-	if f.Severities != nil {
-		w.in("severity", f.Severities)
-	}
-	for column, value := range map[string]string{"condition": f.Condition, "resource_id": f.Resource, "incident_id": f.Incident} {
-		if value != "" {
-			w.add(column+` = $?`, value)
-		}
-	}
-	if f.Text != "" {
-		w.add(`(lower(summary) LIKE $? ESCAPE '!')`, "%"+likeText(f.Text)+"%")
-	}
-	if f.After.ID != "" {
-		w.add(`(opened_ms, id) < ($?, $?)`, f.After.Num, f.After.ID)
-	}
+	w := f.where()
 	query := `SELECT ` + findingColumns + ` FROM finding` + w.text() + ` ORDER BY opened_ms DESC, id DESC`
 	limit := limitOf(f.Limit)
 	if !f.All {
@@ -119,9 +100,56 @@ func (v view) Findings(ctx context.Context, f FindingFilter) ([]ops.Finding, *Ke
 	return all[:limit], &Key{Num: toMS(last.OpenedAt), ID: last.ID}, nil
 }
 
+// where answers the conditions. SQLite keeps no statistics of them, so that
+// what reads least is said here: of the columns that could lead to the rows
+// the one with the fewest stays bare, and the others are made expressions,
+// which no index begins with.
+func (f FindingFilter) where() where {
+	w := where{}
+	few := f.Resource != "" || f.Incident != ""
+	switch {
+	case f.Active:
+		w.add(`active = 1`)
+	case f.States != nil && !slices.Contains(f.States, string(ops.FindingClosed)):
+		w.add(`state <> 'closed'`)
+	}
+	few = few || len(w.parts) > 0
+	if f.States != nil {
+		w.in(`state || ''`, f.States)
+	}
+	if f.Severities != nil {
+		w.in(bare("severity", !few && f.Condition == ""), f.Severities)
+	}
+	if f.Condition != "" {
+		w.add(bare("condition", !few)+` = $?`, f.Condition)
+	}
+	if f.Resource != "" {
+		w.add(`resource_id = $?`, f.Resource)
+	}
+	if f.Incident != "" {
+		w.add(`incident_id = $?`, f.Incident)
+	}
+	if f.Text != "" {
+		w.add(`(lower(summary) LIKE $? ESCAPE '!')`, "%"+likeText(f.Text)+"%")
+	}
+	if f.After.ID != "" {
+		w.add(`(opened_ms, id) < ($?, $?)`, f.After.Num, f.After.ID)
+	}
+	return w
+}
+
+// bare answers a text column for a condition, as an expression unless an
+// index may be chosen by it.
+func bare(column string, indexed bool) string {
+	if indexed {
+		return column
+	}
+	return column + ` || ''`
+}
+
 // CountFindings answers how many findings are active, by severity.
 func (v view) CountFindings(ctx context.Context) (map[ops.Severity]int64, error) {
-	rows, err := v.q.QueryContext(ctx, `SELECT severity, count(*) FROM finding WHERE active = 1 GROUP BY severity`)
+	rows, err := v.q.QueryContext(ctx, `SELECT max(severity), count(*) FROM finding WHERE active = 1 GROUP BY severity || ''`)
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +295,7 @@ func flag(b bool) int {
 
 // DueToClose answers resolved findings that were resolved before a time.
 func (v view) DueToClose(ctx context.Context, before time.Time) ([]ops.Finding, error) {
-	rows, err := v.q.QueryContext(ctx, `SELECT `+findingColumns+` FROM finding WHERE state = 'resolved' AND resolved_ms < $1
+	rows, err := v.q.QueryContext(ctx, `SELECT `+findingColumns+` FROM finding WHERE state <> 'closed' AND state = 'resolved' AND resolved_ms < $1
 		ORDER BY opened_ms, id LIMIT 500`, toMS(before))
 	if err != nil {
 		return nil, err
