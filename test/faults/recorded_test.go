@@ -82,6 +82,8 @@ var gpuRows = []row{
 		{".reeve/tools/nvidia-smi.json", "24576, 61, 347.81", "24576, 92, 347.81"}}},
 	{condition: "gpu_memory_full", resource: "GPU 0 (NVIDIA GeForce RTX 3090)", severity: ops.Warning, says: "97 % used", edits: []edit{
 		{".reeve/tools/nvidia-smi.json", "99, 12001, 24576", "99, 23838, 24576"}}},
+	{condition: "collector_failing", resource: "collector load", severity: ops.Warning, says: "failed 3 times", edits: []edit{
+		{"proc/loadavg", "0.42 0.31 0.25 1/612 4242\n", ""}}},
 }
 
 // amdRows do the same to the one with AMD cards.

@@ -250,11 +250,20 @@ func hasKind(kinds []ops.Kind, k ops.Kind) bool {
 // name.
 func find(p *program.Program, state, condition, resource string) (ops.Finding, bool) {
 	for _, f := range p.Findings(state + "&condition=" + condition) {
-		if f.Condition == condition && p.Resource(f.ResourceID).Name == resource {
+		if f.Condition == condition && nameOf(p, f.ResourceID) == resource {
 			return f, true
 		}
 	}
 	return ops.Finding{}, false
+}
+
+// nameOf answers the name of a resource, from the list: that needs no metrics.
+func nameOf(p *program.Program, id string) string {
+	var list struct{ Items []ops.Resource }
+	if p.Get("/api/v1/resources?presence=present,absent,removed&q="+id, &list) != nil || len(list.Items) != 1 {
+		return ""
+	}
+	return list.Items[0].Name
 }
 
 func await(p *program.Program, within time.Duration, state, condition, resource string) (f ops.Finding) {
