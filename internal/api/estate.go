@@ -183,6 +183,9 @@ func (h *HostRow) take(list []ops.Series) {
 		if !ok || !finite(last.Value) {
 			continue
 		}
+		if last.At.After(h.ObservedAt) { // the row's own time is written every half minute
+			h.ObservedAt = last.At
+		}
 		v := last.Value
 		switch {
 		case s.Metric == "cpu_busy_ratio":

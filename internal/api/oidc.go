@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -21,6 +22,9 @@ type OIDCOptions struct {
 	ClientID     string   `json:"client_id"`
 	ClientSecret string   `json:"client_secret,omitempty"`
 	Scopes       []string `json:"scopes,omitempty" doc:"Asked for besides openid, profile and email."`
+	// RedirectURL is where the provider sends people back to; "" is the
+	// address under which they came.
+	RedirectURL string `json:"redirect_url,omitempty"`
 	// The role of an account follows from a claim at every sign-in. Who has
 	// none of the values gets DefaultRole, or is refused when that is empty.
 	RoleClaim   string                `json:"role_claim,omitempty" doc:"Claim with a text or a list, as groups; default groups."`
@@ -108,7 +112,7 @@ func (in *signIn) toProvider(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	redirect := in.s.baseURL(r) + oidcCallback
+	redirect := cmp.Or(in.oidc.opts.RedirectURL, in.s.baseURL(r)+oidcCallback)
 	state, nonce, verifier := newSecret(""), newSecret(""), oauth2.GenerateVerifier()
 	in.plain.Put(ctx, sessionState, state)
 	in.plain.Put(ctx, sessionNonce, nonce)

@@ -192,6 +192,6 @@ func oidcOf(c config.Config) (*api.OIDCOptions, error) {
 	for value, role := range o.Roles {
 		roles[value] = store.Role(role)
 	}
-	return &api.OIDCOptions{Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secret.Reveal(), RoleClaim: o.RoleClaim,
+	return &api.OIDCOptions{Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secret.Reveal(), RedirectURL: o.RedirectURL, RoleClaim: o.RoleClaim,
 		Roles: roles, DefaultRole: store.Role(o.DefaultRole)}, nil
 }

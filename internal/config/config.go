@@ -77,7 +77,7 @@ type OIDC struct {
 	Issuer       string            `koanf:"issuer" doc:"Address of the provider; empty for none."`
 	ClientID     string            `koanf:"client_id" doc:"Client registered there."`
 	ClientSecret string            `koanf:"client_secret" doc:"Its secret: a value, file:PATH or env:NAME." secret:"true"`
-	RedirectURL  string            `koanf:"redirect_url" doc:"Where the provider sends people back; default public_url + /api/v1/session/oidc/callback."`
+	RedirectURL  string            `koanf:"redirect_url" doc:"Where the provider sends people back; default the address they came from + /api/v1/session/oidc/callback."`
 	RoleClaim    string            `koanf:"role_claim" default:"groups" doc:"Claim whose values give roles; default groups."`
 	Roles        map[string]string `koanf:"roles" doc:"Value of the claim to role: viewer, operator or admin."`
 	DefaultRole  string            `koanf:"default_role" doc:"Role of who has none; empty refuses them."`
