@@ -29,6 +29,7 @@ func version() string {
 
 // up runs the server until ctx ends.
 func up(ctx context.Context, u cli.UpOptions) error {
+	app.SaveMemory()
 	c, file, err := config.Load(config.Sources{File: u.ConfigFile, Env: u.Env, Flags: u.Flags})
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ func (s *session) ackVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use: "ack ID", Short: "Acknowledge a finding or an incident: you look after it, reminders stop",
 		Example: "  reeve ack fnd_06h04g7kz2wm --reason 'disk ordered'\n  reeve ack inc_06h04g7m\n  reeve ack nginx", Args: takes(1, 1, "the ID of a finding or an incident"),
+		ValidArgsFunction: completes(s.findingWords),
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.HasPrefix(args[0], ops.IncidentID+"_") {
 				return s.ackIncident(c.Context(), args[0], reason)
@@ -68,7 +69,7 @@ func (s *session) suppressVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use: "suppress ID", Short: "Tell nobody of a finding for a while; it is evaluated as before",
 		Example: "  reeve suppress fnd_06h04g7kz2wm --until 2h --reason 'backup runs'\n  reeve suppress nginx --kind accepted --reason 'known, replaced in May'",
-		Args:    takes(1, 1, "the ID of a finding"),
+		Args:    takes(1, 1, "the ID of a finding"), ValidArgsFunction: completes(s.findingWords),
 		RunE: func(c *cobra.Command, args []string) error {
 			body := map[string]any{"kind": kind, "reason": reason}
 			if reason == "" {
@@ -96,7 +97,7 @@ func (s *session) suppressVerb() *cobra.Command {
 // reasoned makes a verb that takes a finding and a reason.
 func (s *session) reasoned(use, short, example string) *cobra.Command {
 	var reason string
-	c := &cobra.Command{Use: use + " ID", Short: short, Example: example, Args: takes(1, 1, "the ID of a finding"),
+	c := &cobra.Command{Use: use + " ID", Short: short, Example: example, Args: takes(1, 1, "the ID of a finding"), ValidArgsFunction: completes(s.findingWords),
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.decide(c.Context(), args[0], use, map[string]any{"reason": reason})
 		}}

@@ -31,6 +31,9 @@ long that has lasted, whether it is suppressed, and which messages were written.
 With the ID of an incident it tells the incident's story.`,
 		Example: "  reeve explain fnd_06h04g7kz2wm\n  reeve explain / fs_full           # why is the root file system (not) full?\n  reeve explain container:web@nas container_restart_loop",
 		Args:    takes(1, 2, "the ID of a finding, or a resource and a condition"),
+		ValidArgsFunction: completes(func(c *cobra.Command) []string {
+			return append(s.findingWords(c), s.resourceWords(c)...)
+		}),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				return s.explainCondition(c.Context(), args[0], args[1])

@@ -30,7 +30,7 @@ func (s *session) findingsVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use: "findings [ID]", Aliases: []string{"finding"}, Short: "List what is wrong, or show one finding with its evidence",
 		Example: "  reeve findings\n  reeve findings --severity critical --state all\n  reeve findings fnd_06h04g7kz2wm\n  reeve findings nginx              # the open finding of the resource nginx",
-		Args:    takes(0, 1, "the ID of a finding or the name of a resource"),
+		Args:    takes(0, 1, "the ID of a finding or the name of a resource"), ValidArgsFunction: completes(s.findingWords),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return s.oneFinding(c.Context(), args[0])

@@ -30,7 +30,7 @@ func (s *session) resourcesVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use: "resources [ID]", Aliases: []string{"resource"}, Short: "List what is watched, or show one resource with its readings",
 		Example: "  reeve resources --kind container --host nas\n  reeve resources --label env=prod --sort -observed_at\n  reeve resources nginx             # one: by name, ID, or the beginning of an ID\n  reeve resources filesystem:/      # kind:name where a name alone is not enough",
-		Args:    takes(0, 1, "the ID or the name of a resource"),
+		Args:    takes(0, 1, "the ID or the name of a resource"), ValidArgsFunction: completes(s.resourceWords),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return s.oneResource(c.Context(), args[0])
