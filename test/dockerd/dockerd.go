@@ -248,6 +248,20 @@ func (d *Daemon) Run(t testing.TB, o Options) string {
 	return made.ID
 }
 
+// Exec starts a command in a running container and does not wait for it.
+func (d *Daemon) Exec(t testing.TB, name string, command ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	made, err := d.API.ExecCreate(ctx, name, client.ExecCreateOptions{Cmd: command})
+	if err != nil {
+		t.Fatalf("prepare a command in container %s: %v", name, err)
+	}
+	if _, err := d.API.ExecStart(ctx, made.ID, client.ExecStartOptions{Detach: true}); err != nil {
+		t.Fatalf("run a command in container %s: %v", name, err)
+	}
+}
+
 // Stop stops a container as a person does, with a second of patience.
 func (d *Daemon) Stop(t testing.TB, name string) {
 	t.Helper()
