@@ -129,17 +129,28 @@ func (s *session) resourceNames(ctx context.Context, all []ops.Finding) (map[str
 	return names, nil
 }
 
+// narrowPage is the width below which a summary has no room beside the rest.
+const narrowPage = 110
+
 func (s *session) findingTable(all []ops.Finding, names map[string]ops.Resource, now time.Time) {
 	ids := make([]string, len(all))
 	for i, f := range all {
 		ids[i] = f.ID
 	}
 	short := shortened(ids)
-	t := s.page.table("!ID", "!SEVERITY", "STATE", "HOST", "RESOURCE", "SUMMARY", ">SINCE")
+	heads := []string{"!ID", "!SEVERITY", "STATE", "HOST", "RESOURCE", ">SINCE", "SUMMARY"}
+	narrow := s.page.width > 0 && s.page.width < narrowPage
+	if narrow { // There the summary stands below.
+		heads = heads[:6]
+	}
+	t := s.page.table(heads...)
 	for _, f := range all {
 		r := names[f.ResourceID]
 		t.add(of(short[f.ID]), cell{string(f.Severity), severityStyle(f.Severity)}, of(findingState(f, now)), of(r.HostName),
-			of(first(r.Name, f.ResourceID)), of(f.Summary), of(age(now, f.FirstSeen)))
+			of(first(r.Name, f.ResourceID)), of(age(now, f.FirstSeen)), of(f.Summary))
+		if narrow {
+			t.note(f.Summary)
+		}
 	}
 	t.print()
 }

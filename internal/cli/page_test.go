@@ -47,6 +47,24 @@ func uncoloured(s string) string {
 	}
 }
 
+func TestFoldedTablesLoseNothing(t *testing.T) {
+	p, out := paper(50, false)
+	table := p.table("!PART", "DETAIL")
+	table.folds = true
+	table.add(of("collector smart"), of("smartctl is not installed; apt install smartmontools, or switch the collector off"))
+	table.note("and a note that is far too long for one line of this narrow page")
+	table.print()
+	for _, l := range strings.Split(out.String(), "\n") {
+		if columns(l) > 50 {
+			t.Errorf("too wide: %q", l)
+		}
+	}
+	words := strings.Join(strings.Fields(out.String()), " ")
+	if !strings.Contains(words, "smartmontools, or switch the collector off and a note that") {
+		t.Error(out.String())
+	}
+}
+
 func TestTablesWithoutATerminalAreNotCut(t *testing.T) {
 	p, out := paper(0, false)
 	long := strings.Repeat("x", 500)

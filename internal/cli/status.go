@@ -149,6 +149,7 @@ func (s *session) showParts(st statusAnswer) {
 	p := s.page
 	p.heading("Reeve itself")
 	t := p.table("!PART", "!STATE", "DETAIL")
+	t.folds = true
 	failing := 0
 	for _, l := range st.Loops {
 		if l.Failures > 0 {

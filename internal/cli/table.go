@@ -23,12 +23,14 @@ type table struct {
 	right map[int]bool // columns of numbers
 	whole map[int]bool // columns that are never cut: IDs, states
 	pad   string       // before every row
+	folds bool         // the last column is folded instead of cut
+	notes map[int]string
 }
 
 // table begins a table. In a head, a leading > aligns to the right, a leading
 // ! keeps the column from being cut.
 func (p *page) table(heads ...string) *table {
-	t := &table{page: p, right: map[int]bool{}, whole: map[int]bool{}}
+	t := &table{page: p, right: map[int]bool{}, whole: map[int]bool{}, notes: map[int]string{}}
 	for i, h := range heads {
 		for strings.HasPrefix(h, ">") || strings.HasPrefix(h, "!") {
 			t.right[i] = t.right[i] || h[0] == '>'
@@ -54,6 +56,9 @@ func (t *table) add(cells ...cell) {
 	t.rows = append(t.rows, row)
 }
 
+// note puts a text under the row that was added last.
+func (t *table) note(text string) { t.notes[len(t.rows)-1] = text }
+
 // gap is what stands between two columns.
 const gap = "  "
 
@@ -67,8 +72,12 @@ func (t *table) print() {
 	for i, h := range t.heads {
 		head[i] = cell{h, faint}
 	}
-	for _, row := range append([][]cell{head}, t.rows...) {
+	t.printRow(head, widths)
+	for i, row := range t.rows {
 		t.printRow(row, widths)
+		if text, ok := t.notes[i]; ok {
+			t.page.paragraph(t.pad+"    ", text)
+		}
 	}
 }
 
@@ -79,18 +88,35 @@ func (t *table) printRow(row []cell, widths []int) {
 		if i > 0 {
 			b.WriteString(gap)
 		}
-		text := cut(c.text, widths[i], t.page.ascii)
-		space := strings.Repeat(" ", widths[i]-columns(text))
+		text, rest := cut(c.text, widths[i], t.page.ascii), []string(nil)
+		if last := i == len(row)-1; last && t.folds {
+			lines := fold(c.text, widths[i])
+			text, rest = lines[0], lines[1:]
+		}
+		space := strings.Repeat(" ", max(0, widths[i]-columns(text)))
 		switch {
 		case t.right[i]:
 			b.WriteString(space + t.page.paint(c.style, text))
 		case i == len(row)-1:
+			margin := strings.Repeat(" ", t.margin(widths))
 			b.WriteString(t.page.paint(c.style, text))
+			for _, l := range rest {
+				b.WriteString("\n" + margin + t.page.paint(c.style, l))
+			}
 		default:
 			b.WriteString(t.page.paint(c.style, text) + space)
 		}
 	}
 	t.page.line("%s", strings.TrimRight(b.String(), " "))
+}
+
+// margin answers where the last column begins.
+func (t *table) margin(widths []int) int {
+	at := len(t.pad)
+	for _, w := range widths[:len(widths)-1] {
+		at += w + len(gap)
+	}
+	return at
 }
 
 // widths answers the width of every column: as wide as its widest text, and
