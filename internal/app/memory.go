@@ -1,12 +1,22 @@
 package app
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+	"time"
+)
 
-// gcPercent is how much the heap grows between two collections. What the
-// process keeps is small and lives long, so that collecting twice as often
-// as usual costs little time and saves half of what would lie about.
-const gcPercent = 50
+const (
+	// gcPercent is how much the heap grows between two collections. What the
+	// process keeps is small and lives long, so that collecting twice as often
+	// as usual costs little time and saves half of what would lie about.
+	gcPercent = 50
+	// settled is when the start is over: what only it needed is given back.
+	settled = 5 * time.Second
+)
 
 // SaveMemory sets the collector of the whole process for a server that sits
-// beside what it watches. GOGC of the environment wins.
-func SaveMemory() { debug.SetGCPercent(gcPercent) }
+// beside what it watches. Call it first in main.
+func SaveMemory() {
+	debug.SetGCPercent(gcPercent)
+	time.AfterFunc(settled, debug.FreeOSMemory)
+}
