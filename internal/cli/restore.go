@@ -185,8 +185,10 @@ func (r *restore) swap(copied string) error {
 		}
 	}
 	if err := os.Rename(copied, r.to); err != nil {
-		if r.kept != "" {
-			err = errors.Join(err, os.Rename(kept, r.to))
+		for _, side := range sidecars {
+			if back := os.Rename(kept+side, r.to+side); back != nil && !errors.Is(back, os.ErrNotExist) {
+				err = errors.Join(err, back)
+			}
 		}
 		return fmt.Errorf("put the backup in place: %w", err)
 	}
