@@ -107,6 +107,7 @@ func TestLiveMachine(t *testing.T) {
 		kernelFault(t, "oom_kill", "The kernel killed eater", "Out of memory: Killed process 4242 (eater) total-vm:99936kB, anon-rss:16000kB, file-rss:1328kB, shmem-rss:0kB, UID:0 pgtables:72kB oom_score_adj:0"),
 		kernelFault(t, "kernel_io_error", "I/O error of sdz", "I/O error, dev sdz, sector 5860533160 op 0x0:(READ) flags 0x80700 phys_seg 4 prio class 0"),
 		kernelFault(t, "hung_task", "sleeper hangs", "INFO: task sleeper:4343 blocked for more than 122 seconds."),
+		kernelFault(t, "hardware_error", "1 error of the hardware", "mce: [Hardware Error]: Machine check events logged"),
 		{condition: "check_failing", resource: "site", severity: ops.Critical, says: "site fails", start: site.fail},
 		{condition: "heartbeat_missing", resource: "nightly", severity: ops.Critical, says: "it should come every", start: beat.stop},
 	}

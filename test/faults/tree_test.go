@@ -130,7 +130,7 @@ func (m *machine) change(file, from, to string) {
 		if err := os.Remove(m.path(file)); err != nil && !os.IsNotExist(err) {
 			m.t.Fatal(err)
 		}
-	case from == "":
+	case from == "" || !m.has(file):
 		m.write(file, to)
 	default:
 		text := m.read(file)
@@ -139,6 +139,11 @@ func (m *machine) change(file, from, to string) {
 		}
 		m.write(file, strings.Replace(text, from, to, 1))
 	}
+}
+
+func (m *machine) has(file string) bool {
+	_, err := os.Stat(m.path(file))
+	return err == nil
 }
 
 // A setup is a configuration of the program under test. JSON is YAML.

@@ -1,0 +1,46 @@
+package faults
+
+import (
+	"testing"
+
+	"reeve/internal/detectors"
+)
+
+// realParts are the conditions that are proven on real parts of the machine,
+// or on parts of Reeve itself, with the test that does.
+var realParts = map[string]func(*testing.T){
+	"fs_full": TestFullDiskIsToldAndTakenBack, "fs_full_soon": TestFullSoon,
+	"fs_inodes_full": TestLiveMachine, "fs_read_only": TestLiveMachine, "host_memory_high": TestLiveMachine,
+	"host_cpu_high": TestLiveMachine, "zombies": TestLiveMachine, "oom_kill": TestLiveMachine,
+	"kernel_io_error": TestLiveMachine, "hung_task": TestLiveMachine, "hardware_error": TestLiveMachine, "check_failing": TestLiveMachine,
+	"heartbeat_missing": TestLiveMachine, "certificate_expiring": TestExpiringCertificate,
+	"container_unhealthy": TestContainers, "container_oom_killed": TestContainers, "container_exited_badly": TestContainers,
+	"container_restart_loop": TestContainers, "container_memory_near_limit": TestContainers,
+	"service_degraded": TestContainers, "service_down": TestContainers, "log_errors_surging": TestContainers,
+	"memory_pressure": TestContainers,
+	"data_missing":    TestStuckCollector, "store_degraded": TestMetricsStoreDown, "loop_failing": TestMetricsStoreDown,
+	"channel_failing": TestChannelFailing,
+}
+
+// TestEveryConditionIsProven: a detector that nobody has seen to find
+// anything in the real program may not be wired at all.
+func TestEveryConditionIsProven(t *testing.T) {
+	proven := map[string]bool{}
+	for condition := range realParts {
+		proven[condition] = true
+	}
+	for _, rows := range [][]row{serverRows, {zombieRow(1)}, nasRows, diskRows, hostRows, packageRows, gpuRows, amdRows} {
+		for _, r := range rows {
+			proven[r.condition] = true
+		}
+	}
+	for _, d := range detectors.All() {
+		if !proven[d.Name] {
+			t.Errorf("no test of this package proves that %s is found: add a row to a recorded machine, or break a real part", d.Name)
+		}
+		delete(proven, d.Name)
+	}
+	for condition := range proven {
+		t.Errorf("there is no condition %s", condition)
+	}
+}
