@@ -36,7 +36,7 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	path := filepath.Join(dir, "reeve")
 	cmd := exec.Command("go", "build", "-o", path, "reeve/cmd/reeve")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -tags=grpcnotrace")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
@@ -60,6 +60,7 @@ type Program struct {
 	Dir   string // its data folder
 	Link  string // the sign-in link it printed
 	t     testing.TB
+	file  string // its configuration
 	cmd   *exec.Cmd
 	out   *lockedBuffer
 }
@@ -95,15 +96,27 @@ func StartIn(t testing.TB, dir, config string) *Program {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &Program{Dir: dir, t: t, out: &lockedBuffer{}}
-	p.cmd = exec.Command(Path(t), "up", "--data", dir, "--config", file, "--listen", "127.0.0.1:0")
+	p := &Program{Dir: dir, t: t, file: file, out: &lockedBuffer{}}
+	t.Cleanup(p.Stop)
+	p.start("127.0.0.1:0")
+	return p
+}
+
+// Again starts a program that was stopped or killed once more, on the folder,
+// the configuration and the address that it had.
+func (p *Program) Again() {
+	p.t.Helper()
+	p.start(strings.TrimPrefix(p.URL, "http://"))
+}
+
+func (p *Program) start(listen string) {
+	p.t.Helper()
+	p.cmd = exec.Command(Path(p.t), "up", "--data", p.Dir, "--config", p.file, "--listen", listen)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	t.Cleanup(p.Stop)
 	p.await()
-	return p
 }
 
 // await waits until the program says that it is ready.
@@ -175,7 +188,7 @@ func (p *Program) tail() string {
 // Stop stops the program as a person would, and by force when it does not.
 func (p *Program) Stop() {
 	p.t.Helper()
-	if p.cmd.ProcessState != nil {
+	if p.cmd.Process == nil || p.cmd.ProcessState != nil {
 		return
 	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
