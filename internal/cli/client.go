@@ -257,7 +257,7 @@ func (s *session) listed(ctx context.Context, path string, q url.Values, limit i
 			return all, err
 		}
 		all.Items, all.Next = append(all.Items, page.Items...), page.Next
-		if page.Next == "" || len(page.Items) == 0 || limit > 0 && len(all.Items) >= limit {
+		if page.Next == "" || limit > 0 && len(all.Items) >= limit {
 			return all, nil
 		}
 		ask.Set("cursor", page.Next)

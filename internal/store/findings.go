@@ -79,10 +79,25 @@ type FindingFilter struct {
 	All        bool
 }
 
+// textRows is how many rows a page looks at for a text: a word that nearly
+// none has must not make one request read years.
+const textRows = 10_000
+
 // Findings answers a page of findings, the newest episode first, and where it
-// ended when there may be more.
+// ended when there may be more. A page of a search for a text may hold fewer
+// than asked for, even none, though there are more.
 func (v view) Findings(ctx context.Context, f FindingFilter) ([]ops.Finding, *Key, error) {
 	w := f.where()
+	var stop *Key
+	if f.Text != "" && !f.All {
+		var err error
+		if stop, err = v.textStop(ctx, f); err != nil {
+			return nil, nil, err
+		}
+		if stop != nil {
+			w.add(`(opened_ms, id) >= ($?, $?)`, stop.Num, stop.ID)
+		}
+	}
 	query := `SELECT ` + findingColumns + ` FROM finding` + w.text() + ` ORDER BY opened_ms DESC, id DESC`
 	limit := limitOf(f.Limit)
 	if !f.All {
@@ -94,10 +109,26 @@ func (v view) Findings(ctx context.Context, f FindingFilter) ([]ops.Finding, *Ke
 	}
 	all, err := collectRows(rows, scanFindings)
 	if err != nil || f.All || len(all) <= limit {
-		return all, nil, err
+		return all, stop, err
 	}
 	last := all[limit-1]
 	return all[:limit], &Key{Num: toMS(last.OpenedAt), ID: last.ID}, nil
+}
+
+// textStop answers the last row that a page of a search looks at, nil when
+// the list ends before.
+func (v view) textStop(ctx context.Context, f FindingFilter) (*Key, error) {
+	f.Text = ""
+	w := f.where()
+	var k Key
+	err := v.q.QueryRowContext(ctx, `SELECT opened_ms, id FROM finding`+w.text()+` ORDER BY opened_ms DESC, id DESC LIMIT 1 OFFSET `+w.arg(textRows-1), w.args...).Scan(&k.Num, &k.ID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read findings: %w", err)
+	}
+	return &k, nil
 }
 
 // where answers the conditions. SQLite keeps no statistics of them, so that
