@@ -98,9 +98,11 @@ func run(ctx context.Context, o options) error {
 		}
 		b.current, b.load = m.name, loadAverage()
 		fmt.Printf("%s (load %s)\n", m.name, b.load)
-		if err := m.run(ctx, b); err != nil {
+		measuring, end := context.WithCancel(ctx)
+		if err := m.run(measuring, b); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", m.name, err))
 		}
+		end() // A server that a failed measure left ends here.
 	}
 	if o.out != "" && len(b.now) > 0 {
 		failed = append(failed, b.write(o.out, began))

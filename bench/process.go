@@ -32,7 +32,7 @@ func (b *bench) start(ctx context.Context, dir, config string) (*process, error)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	return launch(ctx, dir, exec.Command(b.program, "up", "--data", dir, "--config", file, "--listen", "127.0.0.1:0"))
+	return launch(ctx, dir, exec.CommandContext(ctx, b.program, "up", "--data", dir, "--config", file, "--listen", "127.0.0.1:0"))
 }
 
 // self starts this command again as a child.
@@ -41,7 +41,7 @@ func self(ctx context.Context, dir, child string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return launch(ctx, dir, exec.Command(path, "-child", child, "-dir", dir))
+	return launch(ctx, dir, exec.CommandContext(ctx, path, "-child", child, "-dir", dir))
 }
 
 // selfOutput starts this command again as a child and answers what it prints.
