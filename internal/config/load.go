@@ -136,11 +136,19 @@ func fromEnv(env []string) (map[string]any, error) {
 		}
 		key, ok := byName[name]
 		if !ok {
-			return nil, ops.Errorf(ops.Invalid, "the environment variable %s is not a setting; did you mean %s?", name, Nearest(name, names))
+			return nil, ops.Errorf(ops.Invalid, "the environment variable %s is not a setting%s", name, meant(name, names))
 		}
 		values[key] = split(key, value)
 	}
 	return values, nil
+}
+
+// meant answers the hint for a variable that is no setting.
+func meant(name string, names []string) string {
+	if near := Nearest(name, names); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return "; unset it, or see docs/generated/config.md for those that are"
 }
 
 // split makes a list of a comma-separated text where the setting is a list.

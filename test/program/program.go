@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -112,6 +113,7 @@ func (p *Program) Again() {
 func (p *Program) start(listen string) {
 	p.t.Helper()
 	p.cmd = exec.Command(Path(p.t), "up", "--data", p.Dir, "--config", p.file, "--listen", listen)
+	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "REEVE_") })
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)

@@ -50,9 +50,9 @@ func Open(t testing.TB, url string) *store.Store {
 // PostgresURL makes an empty database and answers its address.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
-	server := os.Getenv("REEVE_TEST_POSTGRES")
+	server := os.Getenv("TEST_POSTGRES")
 	if server == "" {
-		t.Fatal("REEVE_TEST_POSTGRES is not set: run scripts/test PACKAGE, or start a server with scripts/postgres start DIR and export the address it prints")
+		t.Fatal("TEST_POSTGRES is not set: run scripts/test PACKAGE, or start a server with scripts/postgres start DIR and export the address it prints")
 	}
 	db, err := sql.Open("pgx", server)
 	if err != nil {
