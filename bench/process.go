@@ -67,15 +67,19 @@ func launch(ctx context.Context, dir string, cmd *exec.Cmd) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()
 	cmd.Stdout, cmd.Stderr = in, p.log
 	began := time.Now()
 	err = cmd.Start()
 	in.Close()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, out.Close())
 	}
-	if err := p.await(ctx, out, began); err != nil {
+	err = p.await(ctx, out, began)
+	go func() { // What it prints later must find a reader.
+		io.Copy(io.Discard, out)
+		out.Close()
+	}()
+	if err != nil {
 		text, _ := os.ReadFile(p.log.Name())
 		return nil, errors.Join(fmt.Errorf("the server does not get ready: %w\n%.2000s", err, text), p.stop())
 	}

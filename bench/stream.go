@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -115,7 +114,11 @@ func (p *process) subscribe(ctx context.Context, got chan<- string) error {
 		})
 	}
 	opening.Wait()
-	return errors.Join(errs...)
+	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(failed) > 0 {
+		return fmt.Errorf("%d of %d streams do not open, the first: %w", len(failed), subscribers, failed[0])
+	}
+	return nil
 }
 
 func (p *process) listen(ctx context.Context, client *http.Client, got chan<- string) error {
