@@ -34,7 +34,7 @@ web: ## build the page into web/dist (needs Node)
 	cd web && npm ci --no-audit --no-fund && npm run build
 
 generate: ## write docs/generated again
-	$(GO) test ./internal/app ./internal/api -run Generated -update
+	$(GO) test ./internal/app ./internal/api ./internal/cli -run Generated -update
 
 dev: ## the server on a throw-away folder, and the page with reload (needs Node)
 	scripts/dev

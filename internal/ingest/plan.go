@@ -46,7 +46,7 @@ type save struct {
 
 // volatile attributes change all the time and make no transition.
 var volatile = map[string]bool{
-	"sync_percent": true, "scan": true, "last_beat": true, "failures": true, "disks_active": false,
+	"sync_percent": true, "scan": true, "last_beat": true, "failures": true,
 	"restart_count": true, "updates_pending": true, "updates_security": true, "temperature": true, "took_ms": true,
 }
 
@@ -243,7 +243,8 @@ func clean(labels map[string]string) map[string]string {
 func differences(old, next ops.Resource) map[string]string {
 	d := map[string]string{}
 	for k, v := range next.Observed {
-		if was, ok := old.Observed[k]; (!ok || was != v) && !volatile[k] {
+		// What becomes known for the first time is no change.
+		if was, ok := old.Observed[k]; ok && was != v && !volatile[k] {
 			d[k] = redact.Cut(was, 80) + " -> " + redact.Cut(v, 80)
 		}
 	}
