@@ -33,6 +33,18 @@ class Live {
     return () => this.samplers.delete(f)
   }
 
+  constructor() {
+    // A document that the browser keeps for "back" keeps its stream, and there
+    // are six connections for all: it lets go, and goes on when it is back.
+    addEventListener('pagehide', () => this.stop?.abort())
+    addEventListener('pageshow', (e) => {
+      if (!e.persisted || !this.stop) return
+      this.stop = new AbortController()
+      this.state = 'stale'
+      void this.run(this.stop)
+    })
+  }
+
   start() {
     this.end()
     this.stop = new AbortController()
