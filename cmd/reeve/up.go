@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os/signal"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"reeve/internal/app"
@@ -30,6 +32,9 @@ func version() string {
 // up runs the server until ctx ends.
 func up(ctx context.Context, u cli.UpOptions) error {
 	app.SaveMemory()
+	// A reader of the output that goes away, as in `reeve up | head`, is no
+	// reason to stop watching.
+	signal.Ignore(syscall.SIGPIPE)
 	c, file, err := config.Load(config.Sources{File: u.ConfigFile, Env: u.Env, Flags: u.Flags})
 	if err != nil {
 		return err
