@@ -13,7 +13,7 @@ import (
 func signIn(t testing.TB, p *program.Program) *tab {
 	t.Helper()
 	b := open(t)
-	b.visit(p.Link)
+	b.visit(p.SignInLink())
 	b.click(`[data-testid=later-button]`)
 	b.live()
 	return b
@@ -31,7 +31,7 @@ func (b *tab) live() {
 func TestSignInAndOut(t *testing.T) {
 	p := program.Start(t, "")
 	b := open(t)
-	b.visit(p.Link)
+	b.visit(p.SignInLink())
 	b.shows(`[data-testid=password-form]`)
 	if at := ask[string](b, `location.href`); strings.Contains(at, "token") {
 		t.Errorf("the token stays in the address: %s", at)
@@ -70,7 +70,7 @@ func TestSignInAndOut(t *testing.T) {
 	// The link was for one time, also for somebody else.
 	other := open(t)
 	other.expect("status of 401", "status of 403", "status of 404", "status of 410")
-	other.visit(p.Link)
+	other.visit(p.SignInLink())
 	other.shows(`[role=alert]`)
 	other.shows(`[data-testid=signin-form]`)
 }
@@ -78,4 +78,21 @@ func TestSignInAndOut(t *testing.T) {
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return lines[len(lines)-1]
+}
+
+// TestLeavingLetsGo: a browser has six connections to a server and keeps
+// documents for its back button: those that were left hold none, and one that
+// is gone back to is live again.
+func TestLeavingLetsGo(t *testing.T) {
+	p := program.Start(t, "")
+	b := signIn(t, p)
+	for range 8 {
+		b.visit(p.URL + "/incidents")
+		b.live()
+		b.visit(p.URL + "/hosts")
+		b.live()
+	}
+	ask[bool](b, `(history.back(), true)`)
+	b.until("the page before is back", `location.pathname === '/incidents'`)
+	b.live()
 }

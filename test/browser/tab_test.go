@@ -266,3 +266,9 @@ func (b *tab) enter(selector, text string) {
 	ask[bool](b, `s => (document.querySelector(s).select(), true)`, selector)
 	b.press(text)
 }
+
+// drag draws the mouse from left to right with its button down.
+func (b *tab) drag(from, to, y float64) {
+	b.t.Helper()
+	b.do(chromedp.DragAndDropXY(from, y, to, y))
+}

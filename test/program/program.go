@@ -59,7 +59,7 @@ type Program struct {
 	URL   string
 	Token string
 	Dir   string // its data folder
-	Link  string // the sign-in link it printed
+	Link  string // the sign-in link, when it is printed already: see SignInLink
 	t     testing.TB
 	file  string // its configuration
 	cmd   *exec.Cmd
@@ -160,6 +160,17 @@ func (p *Program) read() {
 	if p.Token == "" {
 		p.URL = ""
 	}
+}
+
+// SignInLink waits for the one-time link, which is printed after the program
+// is ready, and only while nobody could sign in otherwise.
+func (p *Program) SignInLink() string {
+	p.t.Helper()
+	p.Until(10*time.Second, "a sign-in link is printed", func() bool {
+		p.read()
+		return p.Link != ""
+	})
+	return p.Link
 }
 
 // Until polls until the condition holds; the test fails when it does not in
