@@ -177,7 +177,7 @@ func quick(m *machine, rows []row) setup {
 }
 
 // prove runs rows on one machine: it is well, it breaks, every condition is
-// found as the row says, it is mended, every finding resolves.
+// found as the row says and mended at once, every finding resolves.
 func prove(t *testing.T, m *machine, p *program.Program, rows []row, move func(flag string, on bool)) {
 	t.Helper()
 	for _, r := range rows {
@@ -202,8 +202,6 @@ func prove(t *testing.T, m *machine, p *program.Program, rows []row, move func(f
 		if r.says != "" && !strings.Contains(f.Summary, r.says) {
 			t.Errorf("%s says %q, without %q", r.condition, f.Summary, r.says)
 		}
-	}
-	for _, r := range rows {
 		m.mend(r.edits)
 		if r.flag != "" {
 			move(r.flag, false)
