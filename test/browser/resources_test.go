@@ -39,9 +39,9 @@ func TestResources(t *testing.T) {
 	b.press("gr")
 	b.shows(`[data-testid=resource-row]`)
 
-	t.Run("scrolls to the end", func(t *testing.T) { scrolls(t, b, beats) })
-	t.Run("filters and sorts", func(t *testing.T) { sifts(t, b) })
-	t.Run("draws the range that is chosen", func(t *testing.T) { ranges(t, b, p) })
+	scrolls(t, b, beats)
+	sifts(t, b)
+	ranges(t, b)
 }
 
 func scrolls(t *testing.T, b *tab, beats int) {
@@ -79,7 +79,7 @@ func sifts(t *testing.T, b *tab) {
 	b.until("only the host is left", `(`+names+`).length === 1 && location.search.includes('kind=host')`)
 }
 
-func ranges(t *testing.T, b *tab, p *program.Program) {
+func ranges(t *testing.T, b *tab) {
 	b.click(`[data-testid=resource-row]`)
 	b.until("the host opens", `location.pathname.startsWith('/resources/')`)
 	b.until("its charts are drawn", drawn)
