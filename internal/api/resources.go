@@ -50,6 +50,7 @@ type ResourceDetail struct {
 	ops.Resource
 	Children []ops.Resource `json:"children"`
 	Metrics  []string       `json:"metrics" doc:"Names of the metrics that it has."`
+	Problem  string         `json:"metrics_problem,omitempty" doc:"Why the metrics are not known: the store of samples does not answer."`
 	Findings []ops.Finding  `json:"findings" doc:"The active ones, then the newest others."`
 }
 
@@ -66,7 +67,11 @@ func (s *Server) resource(ctx context.Context, q idInput) (ResourceDetail, error
 		return d, err
 	}
 	if d.Metrics, err = s.deps.Metrics.Names(ctx, r.ID); err != nil {
-		return d, err
+		// What is known of the resource is shown all the same.
+		s.log.Warn("metrics of a resource are not known", "resource", r.ID, "err", err)
+		if d.Problem, _ = ops.Shown(err); d.Problem == "" {
+			d.Problem = "the metrics store does not answer"
+		}
 	}
 	d.Metrics = full(d.Metrics)
 	d.Findings, err = s.findingsOf(ctx, r.ID)
