@@ -85,8 +85,8 @@ func (w *Watch) tellCauses(ctx context.Context, s *Story, root ops.Finding, r op
 		}
 	}
 	if def, ok := w.Definition(root.Condition); ok {
-		s.Causes = append(s.Causes, def.Causes...)
-		s.Checks = append(s.Checks, def.Checks...)
+		s.Causes = append(s.Causes, fill(def.Causes, r)...)
+		s.Checks = append(s.Checks, fill(def.Checks, r)...)
 	}
 	return nil
 }
