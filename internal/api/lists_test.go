@@ -137,7 +137,9 @@ func TestProblemsHaveOneForm(t *testing.T) {
 	}
 	c.want(404, "GET", "/api/v1/nothing", nil, nil)
 	c.want(404, "GET", "/api/v2/status", nil, nil)
-	c.want(413, "POST", "/api/v1/checks", bytes.Repeat([]byte("x"), 2<<20), nil)
+	// One byte too many: a server that hangs up with more of the body under
+	// way resets the connection, and the client may not see the answer.
+	c.want(413, "POST", "/api/v1/checks", bytes.Repeat([]byte("x"), 1<<20+1), nil)
 	c.want(422, "POST", "/api/v1/checks", "{", nil)
 	broken := newWorld(t, func(d *api.Deps) {
 		d.ConfigView = func() any { panic("a mistake with a secret in it") }
