@@ -81,7 +81,7 @@ type FindingFilter struct {
 
 // textRows is how many rows a page looks at for a text: a word that nearly
 // none has must not make one request read years.
-const textRows = 10_000
+const textRows = 4_000
 
 // Findings answers a page of findings, the newest episode first, and where it
 // ended when there may be more. A page of a search for a text may hold fewer
