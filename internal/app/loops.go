@@ -13,6 +13,7 @@ import (
 const (
 	selfEvery     = 10 * time.Second
 	eventsKept    = 30 * 24 * time.Hour
+	removedKept   = 30 * 24 * time.Hour
 	checkpointing = 30 * time.Second
 )
 
@@ -30,7 +31,7 @@ func (s *Server) addLoops() {
 		g.Add(&loop.Loop{Name: "metrics_ship", Doc: "Sends samples to the external metrics store.", Every: 5 * time.Second, Timeout: time.Minute, Pass: s.metrics.Ship})
 	}
 	g.Add(&loop.Loop{Name: "checkpoint", Doc: "Moves the database's log into the database.", Every: checkpointing, Pass: s.store.Checkpoint})
-	g.Add(&loop.Loop{Name: "prune", Doc: "Deletes events older than a month.", Every: time.Hour, Pass: s.prune})
+	g.Add(&loop.Loop{Name: "prune", Doc: "Deletes events, and resources that nothing tells of, a month after.", Every: time.Hour, Pass: s.prune})
 	for _, l := range slices.Concat(s.api.Loops(), s.notifier.Loops()) {
 		g.Add(l)
 	}
@@ -57,7 +58,10 @@ func (s *Server) watchPass(ctx context.Context) error {
 
 func (s *Server) prune(ctx context.Context) error {
 	return s.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		_, err := tx.PruneEvents(ctx, tx.Now().Add(-eventsKept))
+		if _, err := tx.PruneEvents(ctx, tx.Now().Add(-eventsKept)); err != nil {
+			return err
+		}
+		_, err := tx.PruneResources(ctx, tx.Now().Add(-removedKept))
 		return err
 	})
 }

@@ -33,6 +33,7 @@ var _ = all.Add(collect.Definition{
 func collectArrays(env collect.Env, out *collect.Batch) error {
 	b, err := readSmall(env.ProcPath("mdstat"))
 	if missing(err) {
+		out.Whole(ops.KindArray) // arrays that were there once are gone
 		return collect.ErrAbsent
 	}
 	if err != nil {

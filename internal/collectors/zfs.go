@@ -50,6 +50,7 @@ func (z *zfsPools) Collect(ctx context.Context, out *collect.Batch) error {
 	_, tool := z.env.Tools("zpool")
 	// zpool would load the kernel module on a host that does not use ZFS.
 	if err != nil && (z.env.Live || !tool) {
+		out.Whole(ops.KindPool) // pools that were there once are gone
 		return collect.ErrAbsent
 	}
 	if !tools(z.env, out, "zpool", "ZFS pools, apart from their health", "apt install zfsutils-linux") {

@@ -52,7 +52,7 @@ func New(ctx context.Context, log *slog.Logger, st *store.Store, metrics *tsdb.D
 }
 
 func (in *Ingest) load(ctx context.Context) error {
-	all, _, err := in.store.Resources(ctx, store.ResourceFilter{All: true})
+	all, _, err := in.store.Resources(ctx, store.ResourceFilter{All: true, Presence: []string{string(ops.Present), string(ops.Absent)}})
 	if err != nil {
 		return fmt.Errorf("load resources: %w", err)
 	}
@@ -83,6 +83,9 @@ func (in *Ingest) Accept(ctx context.Context, r ops.Report) error {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if err := in.recall(ctx, r); err != nil {
+		return err
+	}
 	plan := in.plan(r)
 	if err := in.commit(ctx, plan, r.At); err != nil {
 		// What is cached may no longer be what is stored.
@@ -104,6 +107,26 @@ func (in *Ingest) Accept(ctx context.Context, r ops.Report) error {
 	in.stats.LastSeen = r.At
 	if len(plan.saves) > 0 || len(plan.events) > 0 {
 		in.changed()
+	}
+	return nil
+}
+
+// recall reads the rows of what the report sees and memory does not hold:
+// what was removed once and is back.
+func (in *Ingest) recall(ctx context.Context, r ops.Report) error {
+	for _, s := range all(r) {
+		key := s.Key
+		key.Host = r.Host.Key
+		if in.known[key] != nil {
+			continue
+		}
+		old, thing, ok, err := in.store.ResourceByKey(ctx, key)
+		if err != nil {
+			return err
+		}
+		if ok {
+			in.known[key] = newEntry(old, thing)
+		}
 	}
 	return nil
 }
@@ -155,6 +178,11 @@ func (in *Ingest) keep(p *plan) {
 	}
 	for key, e := range p.entries {
 		in.known[key] = e
+	}
+	for _, s := range p.saves {
+		if s.resource.Presence == ops.Removed {
+			delete(in.known, s.resource.Key)
+		}
 	}
 }
 

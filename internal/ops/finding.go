@@ -26,6 +26,7 @@ const (
 	FindingRecover     FindingEvent = "recover"   // the clear condition held for the clear time
 	FindingRemediate   FindingEvent = "remediate" // a verified action
 	FindingObsolete    FindingEvent = "obsolete"  // the resource was removed
+	FindingAccept      FindingEvent = "accept"    // a person's word, where no detector can check it
 	FindingRegress     FindingEvent = "regress"   // the condition is true again within a day
 	FindingRise        FindingEvent = "rise"      // the severity rose
 	FindingExpire      FindingEvent = "expire"    // a day passed since it was resolved
@@ -35,11 +36,12 @@ const (
 var FindingFlow = flow.New("finding", FindingOpen, flow.Table[FindingState, FindingEvent]{
 	FindingOpen: {
 		FindingAcknowledge: FindingAcknowledged, FindingRecover: FindingResolved,
-		FindingRemediate: FindingResolved, FindingObsolete: FindingResolved, FindingRise: FindingOpen,
+		FindingRemediate: FindingResolved, FindingObsolete: FindingResolved, FindingAccept: FindingResolved,
+		FindingRise: FindingOpen,
 	},
 	FindingAcknowledged: {
 		FindingRise: FindingOpen, FindingRecover: FindingResolved,
-		FindingRemediate: FindingResolved, FindingObsolete: FindingResolved,
+		FindingRemediate: FindingResolved, FindingObsolete: FindingResolved, FindingAccept: FindingResolved,
 	},
 	FindingResolved: {FindingRegress: FindingOpen, FindingExpire: FindingClosed},
 	FindingClosed:   {},
@@ -97,7 +99,7 @@ type Finding struct {
 	LastSeen    time.Time         `json:"last_seen_at"`
 	OpenedAt    time.Time         `json:"opened_at" doc:"When this episode opened."`
 	ResolvedAt  time.Time         `json:"resolved_at,omitzero"`
-	ResolvedBy  string            `json:"resolved_by,omitempty" doc:"recovered, remediated or obsolete."`
+	ResolvedBy  string            `json:"resolved_by,omitempty" doc:"recovered, remediated, obsolete or accepted."`
 	ClosedAt    time.Time         `json:"closed_at,omitzero"`
 	Count       int64             `json:"count" doc:"Signals that raised it."`
 	Episode     int64             `json:"episode"`

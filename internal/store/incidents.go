@@ -199,11 +199,12 @@ func (v view) OpenIncidents(ctx context.Context) ([]ops.Incident, error) {
 }
 
 // FindingsOfOpenIncidents answers every finding that belongs to an incident
-// that is not closed, and every active finding that has none yet.
+// that is not closed, and every active finding: one that came back after its
+// incident closed needs another.
 func (v view) FindingsOfOpenIncidents(ctx context.Context) ([]ops.Finding, error) {
 	rows, err := v.q.QueryContext(ctx, `SELECT `+findingColumns+` FROM finding
 		WHERE incident_id IN (SELECT id FROM incident WHERE state IN ('open', 'acknowledged', 'mitigated'))
-		   OR (active = 1 AND incident_id = '')
+		   OR active = 1
 		ORDER BY opened_ms, id`)
 	if err != nil {
 		return nil, fmt.Errorf("read findings of open incidents: %w", err)

@@ -36,6 +36,34 @@ func (v view) Resource(ctx context.Context, id string) (ops.Resource, error) {
 	return r, err
 }
 
+// ResourceByKey answers the resource of an identity, also one that was
+// removed; ok is false when it was never seen. Thing is the source's own
+// identity of what was last behind the key.
+func (v view) ResourceByKey(ctx context.Context, key ops.ResourceKey) (r ops.Resource, thing string, ok bool, err error) {
+	var id string
+	err = v.q.QueryRowContext(ctx, `SELECT id, thing FROM resource WHERE key_host = $1 AND key_source = $2 AND key_key = $3`,
+		key.Host, key.Source, key.Key).Scan(&id, &thing)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, "", false, nil
+	}
+	if err != nil {
+		return r, "", false, fmt.Errorf("read resource by key: %w", err)
+	}
+	r, err = v.Resource(ctx, id)
+	return r, thing, err == nil, err
+}
+
+// PruneResources deletes resources that were removed before a time and of
+// which no finding tells.
+func (tx *Tx) PruneResources(ctx context.Context, before time.Time) (int64, error) {
+	res, err := tx.q.ExecContext(ctx, `DELETE FROM resource WHERE presence = 'removed' AND observed_ms < $1
+		AND NOT EXISTS (SELECT 1 FROM finding f WHERE f.resource_id = resource.id)`, toMS(before))
+	if err != nil {
+		return 0, fmt.Errorf("prune resources: %w", err)
+	}
+	return res.RowsAffected()
+}
+
 // A ResourceFilter chooses resources; zero fields choose all.
 type ResourceFilter struct {
 	Kinds    []string

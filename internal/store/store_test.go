@@ -274,3 +274,29 @@ func TestDeliveriesAreEnqueuedOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestRemovedResourcesAreForgottenWhenNothingTellsOfThem(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		make := func(key string, p ops.Presence) ops.Resource {
+			r := ops.Resource{ID: ops.NewID(ops.ResourceID), Kind: ops.KindContainer, Name: key, HostID: "h", HostName: "x",
+				Key: ops.ResourceKey{Host: "k", Source: "docker", Key: key}, Presence: p, Reachable: "online", FirstSeen: t0, ObservedAt: t0}
+			do(t, s, func(tx *store.Tx) error { return tx.SaveResource(t.Context(), r, "thing") })
+			return r
+		}
+		here, gone, told := make("here", ops.Present), make("gone", ops.Removed), make("told", ops.Removed)
+		do(t, s, func(tx *store.Tx) error { return tx.OpenFinding(t.Context(), newFinding(told.ID), why) })
+		do(t, s, func(tx *store.Tx) error {
+			n, err := tx.PruneResources(t.Context(), t0.Add(time.Hour))
+			if n != 1 {
+				t.Errorf("%d rows", n)
+			}
+			return err
+		})
+		for r, want := range map[*ops.Resource]bool{&here: true, &gone: false, &told: true} {
+			_, thing, ok, err := s.ResourceByKey(t.Context(), r.Key)
+			if err != nil || ok != want || ok && thing != "thing" {
+				t.Errorf("%s: %v %v", r.Name, ok, err)
+			}
+		}
+	})
+}

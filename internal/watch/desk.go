@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"reeve/internal/detect"
 	"reeve/internal/ops"
 	"reeve/internal/store"
 )
@@ -146,9 +147,16 @@ func (w *Watch) Unsuppress(ctx context.Context, id, who, reason string) (f ops.F
 }
 
 // Resolve takes a person's word that a finding is solved. It is a claim that
-// is checked: while the condition holds the finding stays open, with a note;
-// where no detector speaks of it any more it resolves at once.
+// is checked: while a detector sees the condition the finding stays open, with
+// a note; where none can say any more it resolves at once.
 func (w *Watch) Resolve(ctx context.Context, id, who, reason string) (f ops.Finding, err error) {
+	w.mu.Lock() // before the transaction, as a pass does
+	defer w.mu.Unlock()
+	if err := w.prepare(ctx); err != nil {
+		return f, err
+	}
+	var key fingerprint
+	accepted := false
 	err = w.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
 		if f, err = tx.Finding(ctx, id); err != nil {
 			return err
@@ -156,11 +164,39 @@ func (w *Watch) Resolve(ctx context.Context, id, who, reason string) (f ops.Find
 		if !f.Active() {
 			return ops.Errorf(ops.Conflict, "finding %s is %s already", id, f.State)
 		}
+		key = fingerprint{f.ResourceID, f.Condition}
+		if accepted = !w.canTell(key); accepted {
+			f, err = w.accept(ctx, tx, f, store.Why{Actor: who, Reason: reason})
+			return err
+		}
 		claim := fmt.Sprintf("%s said on %s that it is solved: %s", who, stamp(tx.Now()), reason)
 		f, err = tx.NoteFinding(ctx, f, "claim", store.Why{Actor: who, Reason: reason}, func(f *ops.Finding) { f.Claim = claim })
 		return err
 	})
+	if err == nil && accepted {
+		delete(w.tracks, key)
+		delete(w.stored, key)
+	}
 	return f, err
+}
+
+// canTell reports whether a detector knows whether the condition holds.
+func (w *Watch) canTell(key fingerprint) bool {
+	t, ok := w.tracks[key]
+	return ok && t.Active() && t.Last != detect.Unknown && t.Last != ""
+}
+
+func (w *Watch) accept(ctx context.Context, tx *store.Tx, f ops.Finding, why store.Why) (ops.Finding, error) {
+	f, err := tx.MoveFinding(ctx, f, ops.FindingAccept, why, func(f *ops.Finding) {
+		f.ResolvedAt, f.ResolvedBy, f.Claim = tx.Now(), "accepted", ""
+	})
+	if err != nil {
+		return f, err
+	}
+	if err := tx.SaveTracks(ctx, []store.TrackRow{{ResourceID: f.ResourceID, Condition: f.Condition}}); err != nil {
+		return f, err
+	}
+	return f, w.group(ctx, tx)
 }
 
 // thresholdsOf lists the limits of a condition for a resource in a fixed

@@ -246,6 +246,8 @@ func (g *grouping) move(ctx context.Context, w *Watch, i ops.Incident, root ops.
 		})
 	case s.active == 0:
 		return nil
+	case i.State == ops.IncidentAcknowledged && s.open > 0:
+		return step(ops.IncidentRise, "a member is open that nobody has acknowledged", func(i *ops.Incident) { i.AckedBy, i.AckedAt = "", i.ClosedAt })
 	case s.severity.Rank() > i.Severity.Rank():
 		return step(ops.IncidentRise, "the severity rose to "+string(s.severity), none)
 	case s.severity != i.Severity || root.ID != i.RootID:

@@ -33,15 +33,24 @@ func (s *scene) refresh(ctx context.Context, st *store.Store) error {
 			changed = append(changed, id)
 		}
 	}
+	before := len(s.byID)
 	for id := range s.byID {
 		if _, ok := versions[id]; !ok {
 			delete(s.byID, id)
 		}
 	}
+	gone := len(s.byID) != before
 	if len(changed) > manyChanges {
 		return s.readAll(ctx, st)
 	}
-	return s.readSome(ctx, st, changed)
+	before = len(s.byID)
+	if err := s.readSome(ctx, st, changed); err != nil {
+		return err
+	}
+	if gone || len(changed) > 0 || len(s.byID) != before {
+		s.index()
+	}
+	return nil
 }
 
 func (s *scene) readAll(ctx context.Context, st *store.Store) error {
@@ -76,9 +85,6 @@ func (s *scene) readSome(ctx context.Context, st *store.Store, changed []string)
 			return err
 		}
 		s.put(r)
-	}
-	if len(changed) > 0 {
-		s.index()
 	}
 	return nil
 }

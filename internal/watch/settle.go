@@ -97,6 +97,9 @@ func (w *Watch) apply(ctx context.Context, tx *store.Tx, e edge, evidence []ops.
 	if err != nil {
 		return err
 	}
+	if e.Edge != detect.Raised && !f.Active() {
+		return nil // a person's word or the inventory ended it meanwhile
+	}
 	if e.Edge != detect.Fell {
 		fresh, err := tx.AddSignal(ctx, signalOf(tx.Now(), e))
 		if err != nil || !fresh {
@@ -261,6 +264,9 @@ func (w *Watch) age(ctx context.Context, tx *store.Tx, f ops.Finding) (moved boo
 			return false, err
 		}
 	}
+	if _, known := w.Definition(f.Condition); !known && f.Origin == "rule" {
+		return w.obsolete(ctx, tx, f, "this Reeve does not look for the condition any more")
+	}
 	if _, here := w.scene.byID[f.ResourceID]; here {
 		return false, nil
 	}
@@ -271,7 +277,11 @@ func (w *Watch) age(ctx context.Context, tx *store.Tx, f ops.Finding) (moved boo
 	if err != nil && ops.KindOf(err) != ops.NotFound {
 		return false, err
 	}
-	_, err = tx.MoveFinding(ctx, f, ops.FindingObsolete, store.Why{Actor: actor, Reason: "the resource is gone"}, func(f *ops.Finding) {
+	return w.obsolete(ctx, tx, f, "the resource is gone")
+}
+
+func (w *Watch) obsolete(ctx context.Context, tx *store.Tx, f ops.Finding, reason string) (moved bool, err error) {
+	_, err = tx.MoveFinding(ctx, f, ops.FindingObsolete, store.Why{Actor: actor, Reason: reason}, func(f *ops.Finding) {
 		f.ResolvedAt, f.ResolvedBy, f.Claim = tx.Now(), "obsolete", ""
 	})
 	return true, err

@@ -130,7 +130,26 @@ func (w *Watch) prepare(ctx context.Context) error {
 		w.tracks[fingerprint{r.ResourceID, r.Condition}] = t
 	}
 	w.stored = maps.Clone(w.tracks)
+	if err := w.adopt(ctx); err != nil {
+		return err
+	}
 	w.loaded = true
+	return nil
+}
+
+// adopt gives every active finding of a rule a track, so that it can resolve
+// even when its own was lost.
+func (w *Watch) adopt(ctx context.Context) error {
+	active, _, err := w.store.Findings(ctx, store.FindingFilter{Active: true, All: true})
+	if err != nil {
+		return fmt.Errorf("read active findings: %w", err)
+	}
+	for _, f := range active {
+		key := fingerprint{f.ResourceID, f.Condition}
+		if t := w.tracks[key]; f.Origin == "rule" && !t.Active() {
+			w.tracks[key] = detect.Track{Phase: detect.Open, Since: f.OpenedAt, BadSince: f.FirstSeen, OpenedAt: f.OpenedAt, Severity: f.Severity}
+		}
+	}
 	return nil
 }
 

@@ -327,3 +327,90 @@ func TestExplainNamesTheReason(t *testing.T) {
 		}
 	})
 }
+
+func TestAProblemThatReturnsAfterItsIncidentClosedMakesAnother(t *testing.T) {
+	in(t, func(e *estate) {
+		e.fs["/"] = 0.9
+		e.run(2 * time.Minute)
+		e.fs["/"] = 0.5
+		e.run(20 * time.Minute)
+		if i := e.incidents(); len(i) != 1 || i[0].State != ops.IncidentClosed {
+			t.Fatalf("%+v", i)
+		}
+		e.fs["/"] = 0.9
+		e.run(2 * time.Minute)
+		f := e.only(true)
+		i, err := e.store.Incident(context.Background(), f.IncidentID)
+		if err != nil || i.State != ops.IncidentOpen || f.Episode != 2 || len(e.incidents()) != 2 {
+			t.Fatalf("%+v %+v %v", f, i, err)
+		}
+	})
+}
+
+func TestANewMemberOpensAnAcknowledgedIncident(t *testing.T) {
+	in(t, func(e *estate) {
+		e.fs["/"] = 0.9
+		e.run(2 * time.Minute)
+		first := e.only(true)
+		if _, err := e.watch.AckIncident(context.Background(), first.IncidentID, "user:ann", ""); err != nil {
+			t.Fatal(err)
+		}
+		// A second finding of the same severity with the same cause.
+		e.state["web"] = ops.Attrs{"state": "running", "health": "unhealthy"}
+		e.run(4 * time.Minute)
+		i, err := e.store.Incident(context.Background(), first.IncidentID)
+		if err != nil || i.MemberCount < 2 {
+			t.Fatalf("%+v %v %+v", i, err, e.findings(true))
+		}
+		if i.State != ops.IncidentOpen || i.AckedBy != "" {
+			t.Fatalf("%+v", i)
+		}
+	})
+}
+
+func TestAPersonsWordEndsWhatNobodyCanCheck(t *testing.T) {
+	in(t, func(e *estate) {
+		ctx := context.Background()
+		e.fs["/"] = 0.9
+		e.run(2 * time.Minute)
+		f := e.only(true)
+		// No reading for an hour: the detector cannot tell any more.
+		for end := time.Now().Add(time.Hour); time.Now().Before(end); time.Sleep(time.Minute) {
+			if err := e.watch.Pass(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := e.watch.Resolve(ctx, f.ID, "user:ann", "the collector is off")
+		if err != nil || got.State != ops.FindingResolved || got.ResolvedBy != "accepted" {
+			t.Fatalf("%+v %v", got, err)
+		}
+		if i := e.incidents(); i[0].State != ops.IncidentMitigated {
+			t.Fatalf("%+v", i)
+		}
+		e.run(2 * time.Minute)
+		if f = e.only(true); f.Episode != 2 {
+			t.Fatalf("it holds again and is not open: %+v", f)
+		}
+	})
+}
+
+func TestALostTrackDoesNotKeepAFindingOpen(t *testing.T) {
+	in(t, func(e *estate) {
+		e.fs["/"] = 0.9
+		e.run(2 * time.Minute)
+		f := e.only(true)
+		err := e.store.Tx(context.Background(), time.Now(), func(tx *store.Tx) error {
+			return tx.SaveTracks(context.Background(), []store.TrackRow{{ResourceID: f.ResourceID, Condition: f.Condition}})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.close()
+		e.open()
+		e.fs["/"] = 0.5
+		e.run(10 * time.Minute)
+		if f = e.only(false); f.State != ops.FindingResolved {
+			t.Fatalf("%+v", f)
+		}
+	})
+}
