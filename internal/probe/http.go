@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 const (
 	maxRedirects = 5
 	maxBody      = 1 << 20
+	userAgent    = "reeve-check"
 )
 
 // runHTTP asks for a page and judges status and body.
@@ -64,7 +66,7 @@ func request(ctx context.Context, c collect.Check) (*http.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("target %q is not an address", redact.URL(c.Target))
 	}
-	req.Header.Set("User-Agent", "reeve-check")
+	req.Header.Set("User-Agent", userAgent)
 	for name, v := range c.Headers {
 		if strings.EqualFold(name, "Host") {
 			req.Host = v
@@ -76,17 +78,32 @@ func request(ctx context.Context, c collect.Check) (*http.Request, error) {
 }
 
 // redirects follows up to five redirects, unless the check expects one as the
-// answer.
+// answer. The headers of the check are for its target: they are not sent after
+// a redirect has led elsewhere.
 func redirects(c collect.Check) func(*http.Request, []*http.Request) error {
-	return func(_ *http.Request, via []*http.Request) error {
+	return func(next *http.Request, via []*http.Request) error {
 		if slices.ContainsFunc(c.Status, func(s int) bool { return s >= 300 && s < 400 }) {
 			return http.ErrUseLastResponse
 		}
 		if len(via) > maxRedirects {
 			return fmt.Errorf("more than %d redirects", maxRedirects)
 		}
+		away := func(hop *http.Request) bool { return elsewhere(via[0].URL, hop.URL) }
+		if away(next) || slices.ContainsFunc(via, away) {
+			for name := range c.Headers {
+				next.Header.Del(name)
+			}
+			next.Header.Del("Referer") // It would tell the query of the target.
+			next.Header.Set("User-Agent", userAgent)
+		}
 		return nil
 	}
+}
+
+// elsewhere says that an address is of another host or port than the target,
+// or of the same without the encryption that the target has.
+func elsewhere(target, u *url.URL) bool {
+	return !strings.EqualFold(target.Host, u.Host) || target.Scheme == "https" && u.Scheme != "https"
 }
 
 func judge(c collect.Check, resp *http.Response) error {

@@ -159,6 +159,47 @@ func TestHTTP(t *testing.T) {
 	expect(t, collect.Check{Type: "carrier-pigeon"}, "no probe of type")
 }
 
+func TestHeadersStayWithTheTarget(t *testing.T) {
+	tell := func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "key=%s agent=%s from=%s", r.Header.Get("X-Api-Key"), r.UserAgent(), r.Referer())
+	}
+	var near *httptest.Server
+	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/back" {
+			http.Redirect(w, r, near.URL+"/here", http.StatusFound)
+			return
+		}
+		tell(w, r)
+	}))
+	defer far.Close()
+	near = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/stay":
+			http.Redirect(w, r, "/here", http.StatusFound)
+		case "/leave":
+			http.Redirect(w, r, far.URL+"/there", http.StatusFound)
+		case "/return":
+			http.Redirect(w, r, far.URL+"/back", http.StatusFound)
+		default:
+			tell(w, r)
+		}
+	}))
+	defer near.Close()
+	for path, want := range map[string]string{
+		"/stay":           "key=hidden agent=shop",
+		"/leave?secret=1": "key= agent=reeve-check from=",
+		"/return":         "key= agent=reeve-check from=",
+	} {
+		c := collect.Check{Type: "http", Target: near.URL + path, Contains: want,
+			Headers: map[string]string{"x-api-key": "hidden", "User-Agent": "shop"}}
+		expect(t, c, "")
+		if path != "/stay" {
+			c.Contains = "from=http"
+			expect(t, c, "does not contain")
+		}
+	}
+}
+
 // closedPort answers an address on which nothing listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
