@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"reeve/internal/collect"
 	"reeve/internal/ops"
 )
 
@@ -126,4 +127,21 @@ func TestTagsTellTheDefaults(t *testing.T) {
 		}
 	}
 	walk(reflect.ValueOf(Default()), "")
+}
+
+func TestTargetsOfChecksAreShownWithoutSecrets(t *testing.T) {
+	c := Config{Checks: []collect.Check{
+		{Name: "a", Type: "http", Target: "https://ann:tiger@example.org/health?key=hidden"},
+		{Name: "b", Type: "http", Target: "https://example.org/health"},
+		{Name: "c", Type: "tcp", Target: "example.org:22"},
+	}}
+	shown := Masked(c)["checks"].([]collect.Check)
+	for i, want := range []string{"https://redacted@example.org/health?key=redacted", "https://example.org/health", "example.org:22"} {
+		if shown[i].Target != want {
+			t.Errorf("shown: %s, want %s", shown[i].Target, want)
+		}
+	}
+	if !strings.Contains(c.Checks[0].Target, "tiger") {
+		t.Error("the configuration itself changed")
+	}
 }

@@ -50,7 +50,8 @@ func maskText(s string) string {
 	return redact.Mask
 }
 
-// maskChecks hides the values of headers: they often hold a token.
+// maskChecks hides the values of headers and what of a target is not its
+// place: they often hold a token.
 func maskChecks(all []collect.Check) []collect.Check {
 	shown := slices.Clone(all)
 	for i := range shown {
@@ -59,6 +60,9 @@ func maskChecks(all []collect.Check) []collect.Check {
 			headers[name] = redact.Mask
 		}
 		shown[i].Headers = headers
+		if shown[i].Type == "http" {
+			shown[i].Target = redact.URL(shown[i].Target)
+		}
 	}
 	return shown
 }
