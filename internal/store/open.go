@@ -17,6 +17,7 @@ import (
 	"modernc.org/sqlite"
 
 	"reeve/internal/ops"
+	"reeve/internal/redact"
 )
 
 //go:embed migrations/*.sql
@@ -141,11 +142,12 @@ func Drivers() (sqliteDriver *sqlite.Driver, postgresDriver *stdlib.Driver) {
 	return &sqlite.Driver{}, stdlib.GetDefaultDriver().(*stdlib.Driver)
 }
 
-// redactURL answers a database address without its password.
+// redactURL answers a database address that can be shown: a path as it is, of
+// everything else neither the user nor the values of the query, among which a
+// password may stand.
 func redactURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(unreadable address)"
+	if strings.HasPrefix(raw, "sqlite:") || !strings.ContainsAny(raw, "@=:") {
+		return raw
 	}
-	return u.Redacted()
+	return redact.URL(raw)
 }
