@@ -76,6 +76,9 @@ func (c Composer) title(of Case, v Verdict) string {
 	}
 	switch v.Event {
 	case ops.MessageRose:
+		if v.Reason == BecauseReopened {
+			return "Open again: " + title
+		}
 		return "Now " + string(v.Severity) + ": " + title
 	case ops.MessageReminder:
 		return "Still open: " + title
@@ -96,6 +99,10 @@ func (c Composer) openLines(now time.Time, of Case, v Verdict) []string {
 		lines = append(lines, facts(root.Finding)...)
 	}
 	switch v.Event {
+	case ops.MessageRose:
+		if v.Reason == BecauseReopened {
+			lines = append(lines, "It was acknowledged; since then something joined it or became worse that nobody has acknowledged.")
+		}
 	case ops.MessageReminder:
 		lines = append(lines, "Nobody has acknowledged it yet.")
 	case ops.MessageFlapping:

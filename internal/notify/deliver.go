@@ -13,15 +13,17 @@ import (
 )
 
 const (
-	sendsInPass   = 20
-	outboxInPlan  = 1000
-	firstRetry    = 10 * time.Second
-	longestRetry  = time.Hour
-	longestPause  = 5 * time.Minute
-	giveUpAfter   = 24 * time.Hour
-	budgetSetting = "notify.budget"
-	countTries    = 5
-	stopGrace     = 3 * time.Second
+	sendsInPass  = 20
+	outboxInPlan = 1000
+	firstRetry   = 10 * time.Second
+	longestRetry = time.Hour
+	longestPause = 5 * time.Minute
+	giveUpAfter  = 24 * time.Hour // from the first attempt
+	// deliveryHistory covers every hold before a first attempt.
+	deliveryHistory = 1000
+	budgetSetting   = "notify.budget"
+	countTries      = 5
+	stopGrace       = 3 * time.Second
 )
 
 // A sender sends what waits for one channel, one message at a time.
@@ -226,10 +228,14 @@ func (s *sender) failed(ctx context.Context, d ops.Delivery, f *Failure, began t
 	wait := max(jitter(backoff(int(d.Attempts))), f.RetryAfter)
 	return s.notify.counted(ctx, func(tx *store.Tx) error {
 		on, next := ops.DeliveryRetry, tx.Now().Add(wait)
-		if f.Permanent || next.Sub(d.CreatedAt) > giveUpAfter {
+		first, err := firstAttempt(ctx, tx, d, next)
+		if err != nil {
+			return err
+		}
+		if f.Permanent || next.Sub(first) > giveUpAfter {
 			on, next = ops.DeliveryGiveUp, tx.Now()
 		}
-		_, err := tx.MoveDelivery(ctx, d, on, store.Why{Actor: actor, Reason: f.Message}, func(d *ops.Delivery) {
+		_, err = tx.MoveDelivery(ctx, d, on, store.Why{Actor: actor, Reason: f.Message}, func(d *ops.Delivery) {
 			d.NextAt, d.Err = next, f.Message
 		})
 		if err != nil {
@@ -245,6 +251,25 @@ func (s *sender) failed(ctx context.Context, d ops.Delivery, f *Failure, began t
 		}
 		return nil
 	})
+}
+
+// firstAttempt answers when a delivery was tried first, which may be long
+// after it was made when it was held. That is read from its history, and only
+// where it can matter at the time next.
+func firstAttempt(ctx context.Context, tx *store.Tx, d ops.Delivery, next time.Time) (time.Time, error) {
+	if next.Sub(d.CreatedAt) <= giveUpAfter {
+		return d.CreatedAt, nil
+	}
+	history, err := tx.Transitions(ctx, store.TransitionFilter{Object: "delivery", ObjectID: d.ID, Limit: deliveryHistory})
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, t := range history {
+		if t.To == string(ops.DeliverySending) {
+			return t.At, nil
+		}
+	}
+	return d.CreatedAt, nil
 }
 
 // dropAfter drops a notice of resolution whose opening is given up: who does

@@ -154,12 +154,15 @@ func (n *Notify) Deliver(ctx context.Context) error {
 	return nil
 }
 
-// Test sends a test message to a channel, past the outbox, and answers what
-// the channel says.
+// Test sends a test message to a channel, past the outbox but within the
+// ceilings, and answers what the channel says.
 func (n *Notify) Test(ctx context.Context, name string) error {
 	s, ok := n.senders[name]
 	if !ok {
 		return ops.Errorf(ops.NotFound, "there is no channel %s", name)
+	}
+	if err := n.countTest(ctx, name); err != nil {
+		return err
 	}
 	now := time.Now().UTC()
 	err := s.hand(ctx, ops.Message{
@@ -171,15 +174,44 @@ func (n *Notify) Test(ctx context.Context, name string) error {
 	if err != nil {
 		outcome = "failed"
 	}
-	writeErr := n.store.Tx(context.WithoutCancel(ctx), now, func(tx *store.Tx) error {
+	ctx = context.WithoutCancel(ctx)
+	writeErr := n.counted(ctx, func(tx *store.Tx) error {
 		tx.Record(ops.Transition{Actor: actor, Verb: "test", Object: "channel", ObjectID: name, To: outcome})
-		if err != nil {
-			return nil
+		switch {
+		case err == nil:
+			return saveTested(ctx, tx, name, now)
+		case AsFailure(err).Nobody:
+			return refund(ctx, tx, ops.Delivery{Channel: name, Message: ops.Message{Event: ops.MessageTest}}, now)
 		}
-		return saveTested(ctx, tx, name, now)
+		return nil
 	})
 	if err != nil {
 		return ops.Because(ops.Unavailable, err, "channel %s: %s", name, AsFailure(err).Message)
 	}
 	return writeErr
+}
+
+// countTest counts a test message before it is sent, like every attempt, and
+// refuses one that does not fit under the ceilings. What is kept for critical
+// messages is kept from tests too.
+func (n *Notify) countTest(ctx context.Context, channel string) error {
+	return n.counted(ctx, func(tx *store.Tx) error {
+		text, version, err := tx.Setting(ctx, budgetSetting)
+		if err != nil {
+			return err
+		}
+		budget, err := ReadBudget(text)
+		if err != nil {
+			return err
+		}
+		load := budget.Load(tx.Now(), channel)
+		switch {
+		case load.Channel >= n.policy.share(n.policy.perChannel, ops.Warning):
+			return ops.Errorf(ops.TooMany, "channel %s: no test now: %s", channel, ChannelCeiling)
+		case load.Total >= n.policy.share(n.policy.total, ops.Warning):
+			return ops.Errorf(ops.TooMany, "channel %s: no test now: %s", channel, TotalCeiling)
+		}
+		budget.Count(tx.Now(), channel, ops.MessageTest)
+		return tx.SetSetting(ctx, budgetSetting, budget.String(tx.Now()), version)
+	})
 }

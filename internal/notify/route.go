@@ -14,6 +14,9 @@ type Case struct {
 	Incident ops.Incident
 	Members  []Member       // the root first
 	Past     []ops.Delivery // of the incident, oldest first
+	// Reopened is when the incident was opened last although somebody had
+	// acknowledged it: a member joined or rose that nobody has acknowledged.
+	Reopened time.Time
 }
 
 // A Member is a finding of the incident and what it is about.
@@ -29,6 +32,7 @@ type Reason string
 const (
 	BecauseNew       Reason = "new"
 	BecauseRose      Reason = "rose"
+	BecauseReopened  Reason = "open again after it was acknowledged"
 	BecauseReminder  Reason = "reminder"
 	BecauseFlapping  Reason = "flapping"
 	BecauseResolved  Reason = "resolved"
@@ -70,9 +74,14 @@ func (p Policy) tellOne(now time.Time, channel string, c Case, told told) Verdic
 	case ops.IncidentMitigated, ops.IncidentClosed:
 		return tellResolved(c.Incident, told)
 	}
-	severity, flapping, why := p.tellable(now, channel, c)
+	all, why := p.tellable(now, channel, c)
+	severity, flapping := all.severity, all.flaps
 	if told.open {
-		return p.tellMore(now, c.Incident, told, severity)
+		v := p.tellMore(now, c, told, all)
+		if v.Event != "" && v.Severity.Rank() <= told.dead.Rank() && !told.deadAt.Before(told.at) && now.Sub(told.deadAt) < deadPause {
+			return Verdict{Reason: NotWhileDead}
+		}
+		return v
 	}
 	switch {
 	case severity == "":
@@ -97,21 +106,36 @@ func tellResolved(i ops.Incident, told told) Verdict {
 	return Verdict{Event: ops.MessageResolved, Severity: told.severity, Reason: BecauseResolved}
 }
 
-func (p Policy) tellMore(now time.Time, i ops.Incident, told told, severity ops.Severity) Verdict {
+func (p Policy) tellMore(now time.Time, c Case, told told, all tellable) Verdict {
+	i, severity := c.Incident, all.severity
+	reopened := i.State == ops.IncidentOpen && c.Reopened.After(told.at) && all.fresh != ""
 	switch {
 	case severity.Rank() > told.severity.Rank():
 		return Verdict{Event: ops.MessageRose, Severity: severity, Reason: BecauseRose}
+	case reopened && all.freshFlaps && !told.flapping:
+		return Verdict{Event: ops.MessageFlapping, Severity: all.fresh, Reason: BecauseFlapping}
+	case reopened && all.freshFlaps:
+		return Verdict{Reason: NotWhileFlapping}
+	case reopened:
+		return Verdict{Event: ops.MessageRose, Severity: all.fresh, Reason: BecauseReopened}
 	case p.remindEvery > 0 && i.State == ops.IncidentOpen && severity == ops.Critical && now.Sub(told.at) >= p.remindEvery:
 		return Verdict{Event: ops.MessageReminder, Severity: severity, Reason: BecauseReminder}
 	}
 	return Verdict{Reason: NotAgain}
 }
 
-// tellable answers the highest severity of the members that a channel may be
-// told of, "" with the reason when there is none, and whether all of them
-// flap.
-func (p Policy) tellable(now time.Time, channel string, c Case) (severity ops.Severity, flapping bool, why Reason) {
-	flapping, why = true, NotActive
+// tellable is what a channel may be told of: the highest severity of the
+// members, "" for no member, and whether all of them flap. The same is said of
+// the fresh ones, which nobody has acknowledged.
+type tellable struct {
+	severity, fresh   ops.Severity
+	flaps, freshFlaps bool
+}
+
+// tellable answers what a channel may be told of, and the reason when that is
+// nothing.
+func (p Policy) tellable(now time.Time, channel string, c Case) (all tellable, why Reason) {
+	all, why = tellable{flaps: true, freshFlaps: true}, NotActive
 	for _, m := range c.Members {
 		f := m.Finding
 		switch {
@@ -120,7 +144,7 @@ func (p Policy) tellable(now time.Time, channel string, c Case) (severity ops.Se
 		case f.Suppression.Active(now, f.Severity):
 			why = NotSuppressed
 			continue
-		case m.Resource.Key.Source == "reeve" && m.Resource.Key.Key == "channel:"+channel:
+		case m.Resource.Kind == ops.KindComponent && m.Resource.Key.Key == "channel:"+channel:
 			why = NotAboutItself // A channel that fails cannot say so.
 			continue
 		case !slices.Contains(p.Channels(f, m.Resource), channel):
@@ -129,11 +153,14 @@ func (p Policy) tellable(now time.Time, channel string, c Case) (severity ops.Se
 			}
 			continue
 		}
-		severity = severity.Max(f.Severity)
 		// What has been open without a break for a while no longer flaps.
-		flapping = flapping && f.Flapping && now.Sub(f.OpenedAt) < ops.FlapWindow
+		flaps := f.Flapping && now.Sub(f.OpenedAt) < ops.FlapWindow
+		all.severity, all.flaps = all.severity.Max(f.Severity), all.flaps && flaps
+		if f.State == ops.FindingOpen {
+			all.fresh, all.freshFlaps = all.fresh.Max(f.Severity), all.freshFlaps && flaps
+		}
 	}
-	return severity, flapping && severity != "", why
+	return all, why
 }
 
 // deadPause is how long a channel that did not take a message about an

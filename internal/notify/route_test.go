@@ -39,6 +39,10 @@ func TestTell(t *testing.T) {
 	opened := past(ops.MessageOpened, ops.Warning, ops.DeliveryDelivered, t0)
 	itself := member(ops.Critical, ops.FindingOpen)
 	itself.Resource = ops.Resource{Kind: ops.KindComponent, Key: ops.ResourceKey{Host: "h", Source: "reeve", Key: "channel:a"}}
+	itselfByServer := itself
+	itselfByServer.Resource.Key.Source = "self"
+	namesake := itself
+	namesake.Resource.Kind = ops.KindService
 	merged := caseOf(ops.IncidentClosed, resolved)
 	merged.Incident.MergedInto = "inc_0"
 	cases := []struct {
@@ -76,6 +80,8 @@ func TestTell(t *testing.T) {
 		{"flapped, open without a break since", caseOf(ops.IncidentOpen, flaps), nil, 2 * time.Hour, ops.MessageOpened, BecauseNew},
 		{"overtaken before it was sent", caseOf(ops.IncidentOpen, warning), []ops.Delivery{past(ops.MessageOpened, ops.Warning, ops.DeliveryDropped, t0)}, 0, ops.MessageOpened, BecauseNew},
 		{"about the channel itself", caseOf(ops.IncidentOpen, itself), nil, 0, "", NotAboutItself},
+		{"about the channel itself, as the server reports it", caseOf(ops.IncidentOpen, itselfByServer), nil, 0, "", NotAboutItself},
+		{"about a service that is called so", caseOf(ops.IncidentOpen, namesake), nil, 0, ops.MessageOpened, BecauseNew},
 		{"merged", merged, []ops.Delivery{opened}, 0, ops.MessageResolved, BecauseResolved},
 	}
 	for _, x := range cases {
@@ -136,12 +142,17 @@ func TestTellingTwiceTellsNothingNew(t *testing.T) {
 		severities := []ops.Severity{ops.Warning, ops.Critical}
 		m := member(rapid.SampledFrom(severities).Draw(r, "severity"), rapid.SampledFrom(ops.FindingFlow.States()).Draw(r, "finding"))
 		m.Finding.Flapping = rapid.Bool().Draw(r, "flapping")
-		c := caseOf(rapid.SampledFrom(states).Draw(r, "incident"), m)
+		other := member(rapid.SampledFrom(severities).Draw(r, "other severity"), rapid.SampledFrom(ops.FindingFlow.States()).Draw(r, "other finding"))
+		other.Finding.Flapping = rapid.Bool().Draw(r, "other flapping")
+		c := caseOf(rapid.SampledFrom(states).Draw(r, "incident"), m, other)
 		now := t0
 		for range rapid.IntRange(0, 6).Draw(r, "past") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 300).Draw(r, "minutes")) * time.Minute)
 			c.Past = append(c.Past, past(rapid.SampledFrom(events).Draw(r, "event"), rapid.SampledFrom(severities).Draw(r, "told severity"),
 				rapid.SampledFrom(ops.DeliveryFlow.States()).Draw(r, "state"), now))
+		}
+		if rapid.Bool().Draw(r, "reopened") {
+			c.Reopened = now.Add(-time.Duration(rapid.IntRange(0, 300).Draw(r, "minutes since")) * time.Minute)
 		}
 		p := policy(t, nil, "a")
 		v := p.Tell(now, c)[0]

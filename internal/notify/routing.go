@@ -175,22 +175,31 @@ func dedupeKey(now time.Time, c Case, v Verdict) string {
 	return c.Incident.ID + "/" + v.Channel + "/" + string(v.Event) + "/after/" + last
 }
 
-// forget drops what waits for channels that are no longer configured.
+// forget drops what waits for channels that are no longer configured, and
+// gives up what was being sent to them.
 func (n *Notify) forget(ctx context.Context) error {
 	counts, err := n.store.CountOutbox(ctx, time.Now())
 	if err != nil {
 		return err
 	}
 	for _, c := range counts {
-		if _, ok := n.senders[c.Channel]; ok || c.State != ops.DeliveryQueued {
+		if _, ok := n.senders[c.Channel]; ok {
+			continue
+		}
+		end := drop
+		switch c.State {
+		case ops.DeliveryQueued:
+		case ops.DeliverySending: // The process ended meanwhile; nobody will say what became of it.
+			end = giveUp
+		default:
 			continue
 		}
 		err := n.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-			waiting, err := tx.Outbox(ctx, c.Channel, ops.DeliveryQueued, tx.Now(), outboxForgotten)
+			left, err := tx.Outbox(ctx, c.Channel, c.State, tx.Now(), outboxForgotten)
 			if err != nil {
 				return err
 			}
-			return drop(ctx, tx, waiting, "the channel is no longer configured")
+			return end(ctx, tx, left, "the channel is no longer configured")
 		})
 		if err != nil {
 			return err
@@ -202,6 +211,16 @@ func (n *Notify) forget(ctx context.Context) error {
 func drop(ctx context.Context, tx *store.Tx, all []ops.Delivery, why string) error {
 	for _, d := range all {
 		_, err := tx.MoveDelivery(ctx, d, ops.DeliveryDrop, store.Why{Actor: actor, Reason: why}, func(d *ops.Delivery) { d.Err = why })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func giveUp(ctx context.Context, tx *store.Tx, all []ops.Delivery, why string) error {
+	for _, d := range all {
+		_, err := tx.MoveDelivery(ctx, d, ops.DeliveryGiveUp, store.Why{Actor: actor, Reason: why}, func(d *ops.Delivery) { d.NextAt, d.Err = tx.Now(), why })
 		if err != nil {
 			return err
 		}
