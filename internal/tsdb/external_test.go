@@ -78,7 +78,7 @@ func TestExternalAnswersAsEmbedded(t *testing.T) {
 	if status, body := ask(t, http.MethodPost, front.URL, "/api/v1/query", url.Values{"query": {"count(m)"}}); status != http.StatusOK || body["status"] != "success" {
 		t.Errorf("%d %v", status, body)
 	}
-	if answer, err := http.Post(front.URL+"/api/v1/admin/tsdb/snapshot", "", nil); err != nil || answer.StatusCode != http.StatusMethodNotAllowed {
+	if answer, err := http.Post(front.URL+"/api/v1/admin/tsdb/snapshot", "", nil); err != nil || answer.StatusCode != http.StatusNotFound {
 		t.Errorf("%v, %v", answer, err)
 	}
 }
@@ -155,6 +155,48 @@ func TestExternalIsGreeted(t *testing.T) {
 	defer mu.Unlock()
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestExternalAnswersOnlyWhatIsListed(t *testing.T) {
+	var passed atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		passed.Add(1)
+		fmt.Fprint(w, `{"status":"success"}`)
+	}))
+	t.Cleanup(server.Close)
+	handler := openURL(t, server.URL).Handler()
+	ask := func(method, path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		return w
+	}
+	listed := []string{"GET label/job/values", "GET metadata", "GET rules", "GET alerts", "GET status/buildinfo"}
+	for _, path := range []string{"query", "query_range", "series", "labels", "query_exemplars"} {
+		listed = append(listed, "GET "+path, "POST "+path)
+	}
+	for _, one := range listed {
+		method, path, _ := strings.Cut(one, " ")
+		if w := ask(method, "/api/v1/"+path); w.Code != http.StatusOK {
+			t.Errorf("%s: status %d", one, w.Code)
+		}
+	}
+	if int(passed.Load()) != len(listed) {
+		t.Errorf("%d of %d were passed on", passed.Load(), len(listed))
+	}
+	for _, one := range []string{
+		"GET status/config", "GET status/flags", "GET targets", "GET admin/tsdb/snapshot", "GET query/", "GET ",
+		"POST metadata", "DELETE series", "POST write", "POST admin/tsdb/delete_series", "GET read",
+		"GET label/%2e%2e/values", "GET label/..%2F..%2Fadmin/values", "GET label/%252e%252e/values",
+	} {
+		method, path, _ := strings.Cut(one, " ")
+		w := ask(method, "/api/v1/"+path)
+		if w.Code != http.StatusNotFound || !strings.HasPrefix(w.Body.String(), `{"status":"error","errorType":"not_found","error":"`) {
+			t.Errorf("%s: status %d: %s", one, w.Code, w.Body)
+		}
+	}
+	if int(passed.Load()) != len(listed) {
+		t.Error("what is not listed was passed on")
 	}
 }
 

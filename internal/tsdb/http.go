@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
@@ -58,9 +59,18 @@ func (db *DB) Handler() http.Handler {
 	return mux
 }
 
-// proxied are the paths of an external store that are passed on.
+// proxied are the requests that are passed on to an external store, the same
+// that an embedded one answers. The list is closed, since the store takes them
+// with the credentials of Reeve: what else it offers, such as its settings and
+// its administration, is not for everybody who may read metrics.
 var proxied = []string{
-	"GET /api/v1/", "POST /api/v1/query", "POST /api/v1/query_range", "POST /api/v1/series", "POST /api/v1/labels", "POST /api/v1/query_exemplars",
+	"GET /api/v1/query", "POST /api/v1/query",
+	"GET /api/v1/query_range", "POST /api/v1/query_range",
+	"GET /api/v1/series", "POST /api/v1/series",
+	"GET /api/v1/labels", "POST /api/v1/labels",
+	"GET /api/v1/query_exemplars", "POST /api/v1/query_exemplars",
+	"GET /api/v1/label/{name}/values",
+	"GET /api/v1/metadata", "GET /api/v1/rules", "GET /api/v1/alerts", "GET /api/v1/status/buildinfo",
 }
 
 func (x *external) proxy() http.Handler {
@@ -78,9 +88,26 @@ func (x *external) proxy() http.Handler {
 	}
 	mux := http.NewServeMux()
 	for _, path := range proxied {
-		mux.Handle(path, pass)
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if leadsAway(r.PathValue("name")) {
+				unknown(w, r)
+				return
+			}
+			pass.ServeHTTP(w, r)
+		})
 	}
+	mux.HandleFunc("/", unknown)
 	return mux
+}
+
+// leadsAway says that a label name, once a server on the way decodes it, could
+// name another path than that of its values.
+func leadsAway(name string) bool {
+	return name == "." || name == ".." || strings.ContainsAny(name, `/\%?#`)
+}
+
+func unknown(w http.ResponseWriter, _ *http.Request) {
+	fail(w, failure{http.StatusNotFound, "not_found", "there is no such request, or it is not passed on to the external metrics store"})
 }
 
 // server answers requests from the embedded databases.
