@@ -113,11 +113,14 @@ func (in *signIn) byToken(ctx context.Context, secret string, c *Caller) error {
 		return refused
 	}
 	c.Account, c.Token, c.Scopes = account, t.Name, t.Scopes
-	return in.noteUse(ctx, t.ID, now)
+	in.noteUse(ctx, t.ID, now)
+	return nil
 }
 
-// noteUse writes down that a token was used, at most once a minute.
-func (in *signIn) noteUse(ctx context.Context, id string, now time.Time) error {
+// noteUse writes down that a token was used, at most once a minute. A database
+// that cannot be written to, as on a full disk, must not keep people from
+// looking.
+func (in *signIn) noteUse(ctx context.Context, id string, now time.Time) {
 	in.mu.Lock()
 	due := now.Sub(in.touched[id]) >= touchEvery
 	if due {
@@ -128,9 +131,11 @@ func (in *signIn) noteUse(ctx context.Context, id string, now time.Time) error {
 	}
 	in.mu.Unlock()
 	if !due {
-		return nil
+		return
 	}
-	return in.s.store.TouchToken(ctx, id, now)
+	if err := in.s.store.TouchToken(ctx, id, now); err != nil {
+		in.s.log.Warn("the use of an API token cannot be noted", "token", id, "error", err)
+	}
 }
 
 func (in *signIn) bySession(r *http.Request, c *Caller) error {

@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"bytes"
+	"database/sql"
 	"encoding/json"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -68,6 +71,27 @@ func TestSecretsAreStoredHashed(t *testing.T) {
 		if strings.Contains(string(text), secret) {
 			t.Errorf("the database holds the %s itself", what)
 		}
+	}
+}
+
+func TestTokensWorkWhenTheirUseCannotBeNoted(t *testing.T) {
+	var log bytes.Buffer
+	w := newWorld(t, func(d *api.Deps) {
+		d.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	})
+	c := w.anyone()
+	c.token = w.admin().newToken("read")
+	raw, err := sql.Open("sqlite", filepath.Join(w.dir, "reeve.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.ExecContext(t.Context(), `CREATE TRIGGER full BEFORE UPDATE ON api_token BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`); err != nil {
+		t.Fatal(err)
+	}
+	c.want(200, "GET", "/api/v1/checks", nil, nil)
+	if !strings.Contains(log.String(), "the disk is full") {
+		t.Errorf("nothing was logged of it: %s", &log)
 	}
 }
 
