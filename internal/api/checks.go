@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,7 +23,7 @@ import (
 type Check struct {
 	Name      string            `json:"name,omitempty" doc:"Unique name."`
 	Type      string            `json:"type" enum:"http,tcp,icmp,dns,tls,heartbeat" doc:"What is probed."`
-	Target    string            `json:"target,omitempty" doc:"URL for http, host:port for tcp and tls, host for icmp, name for dns; empty for heartbeat."`
+	Target    string            `json:"target,omitempty" doc:"URL for http (only operators see its user and the values of its query), host:port for tcp and tls, host for icmp, name for dns; empty for heartbeat."`
 	EveryMS   int64             `json:"every_ms,omitempty" doc:"Period of the probe, or how often the heartbeat is expected; default a minute, heartbeat an hour."`
 	TimeoutMS int64             `json:"timeout_ms,omitempty" doc:"Of one probe; default 10 s."`
 	GraceMS   int64             `json:"grace_ms,omitempty" doc:"heartbeat: how late it may be; default 5 minutes."`
@@ -94,6 +95,9 @@ func (v checkContext) view(row store.CheckDef) (CheckView, error) {
 		return CheckView{}, err
 	}
 	def.Name = row.Name
+	if !v.operator && def.Type == "http" {
+		def.Target = redact.URL(def.Target)
+	}
 	out := CheckView{Check: checkOf(def), FromConfig: row.Origin == "config", LastBeatAt: row.LastBeat, Version: row.Version}
 	if row.BeatToken != "" && v.operator {
 		out.BeatURL = v.base + "/beat/" + row.BeatToken
@@ -160,12 +164,35 @@ func (s *Server) changeCheck(ctx context.Context, q changeCheckInput) (CheckView
 	if err := json.Unmarshal(row.Def, &before); err != nil {
 		return CheckView{}, err
 	}
-	for name, value := range q.Body.Headers {
-		if value == redact.Mask { // Shown so, handed back so: it stays.
-			q.Body.Headers[name] = before.Headers[name]
-		}
+	if err := q.Body.keepHeaders(before); err != nil {
+		return CheckView{}, err
 	}
 	return s.saveCheck(ctx, q.Body, row)
+}
+
+// keepHeaders puts back the values of headers that came as they are shown.
+// They go only where they were declared for: whoever could point them at
+// another target would read them there.
+func (c Check) keepHeaders(before collect.Check) error {
+	changed := ""
+	switch {
+	case c.Target != before.Target:
+		changed = "the target changed"
+	case c.Type != before.Type:
+		changed = "the type changed"
+	case c.Insecure && !before.Insecure:
+		changed = "insecure was turned on"
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		if c.Headers[name] != redact.Mask {
+			continue
+		}
+		if changed != "" {
+			return invalid("headers", "write the value of %s anew: %s", short(name), changed)
+		}
+		c.Headers[name] = before.Headers[name]
+	}
+	return nil
 }
 
 // ownCheck refuses to change what the configuration declares, or what changed

@@ -1,12 +1,14 @@
 package api_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"reeve/internal/api"
+	"reeve/internal/redact"
 	"reeve/internal/store"
 )
 
@@ -39,6 +41,48 @@ func TestChecksAreDeclaredChangedAndWithdrawn(t *testing.T) {
 	c.want(404, "DELETE", "/api/v1/checks/shop", nil, nil)
 	if edited != 3 {
 		t.Errorf("told of %d edits", edited)
+	}
+}
+
+func TestHiddenHeadersStayWithTheirTarget(t *testing.T) {
+	w := newWorld(t)
+	c := everyone(w)["operator"]
+	body := func(change map[string]any) map[string]any {
+		b := map[string]any{"name": "shop", "type": "http", "target": "http://127.0.0.1:1/", "headers": map[string]string{"X-Key": redact.Mask}}
+		maps.Copy(b, change)
+		return b
+	}
+	c.want(200, "POST", "/api/v1/checks", body(map[string]any{"headers": map[string]string{"X-Key": "hidden"}}), nil)
+	for want, change := range map[string]map[string]any{
+		"the target changed":     {"target": "http://127.0.0.1:2/"},
+		"the type changed":       {"type": "dns"},
+		"insecure was turned on": {"insecure": true},
+	} {
+		var p api.Problem
+		c.want(422, "PUT", "/api/v1/checks/shop", body(change), &p)
+		if got := p.Fields["headers"]; got != "write the value of X-Key anew: "+want {
+			t.Errorf("%v: %q", change, got)
+		}
+	}
+	c.want(200, "PUT", "/api/v1/checks/shop", body(map[string]any{"every_ms": 60_000}), nil)
+	row, err := w.db.Check(t.Context(), "shop")
+	if err != nil || !strings.Contains(string(row.Def), "hidden") {
+		t.Errorf("the same target: %s, %v", row.Def, err)
+	}
+	c.want(200, "PUT", "/api/v1/checks/shop", body(map[string]any{"target": "http://127.0.0.1:2/", "headers": map[string]string{"X-Key": "another"}}), nil)
+}
+
+func TestOnlyOperatorsSeeSecretsInTargets(t *testing.T) {
+	w := newWorld(t)
+	people := everyone(w)
+	const target = "http://ann:tiger@127.0.0.1:1/health?key=hidden"
+	people["operator"].want(200, "POST", "/api/v1/checks", map[string]any{"name": "shop", "type": "http", "target": target}, nil)
+	for who, want := range map[string]string{"operator": target, "viewer": "http://redacted@127.0.0.1:1/health?key=redacted"} {
+		var list api.List[api.CheckView]
+		people[who].want(200, "GET", "/api/v1/checks", nil, &list)
+		if len(list.Items) != 1 || list.Items[0].Target != want {
+			t.Errorf("%s sees %+v", who, list.Items)
+		}
 	}
 }
 
