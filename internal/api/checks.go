@@ -137,7 +137,7 @@ type addCheckInput struct {
 
 func (s *Server) addCheck(ctx context.Context, q addCheckInput) (CheckView, error) {
 	if _, err := s.store.Check(ctx, q.Body.Name); err == nil {
-		return CheckView{}, ops.Errorf(ops.Conflict, "there is a check %s already; PUT /api/v1/checks/%s changes it", short(q.Body.Name), url.PathEscape(short(q.Body.Name)))
+		return CheckView{}, ops.Errorf(ops.Conflict, "there is a check %s already; change it on the page or with PUT, or remove it first", short(q.Body.Name))
 	}
 	return s.saveCheck(ctx, q.Body, store.CheckDef{Name: q.Body.Name, Origin: "page"})
 }
@@ -342,4 +342,19 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) error {
 		_, _ = w.Write([]byte("ok\n")) // The job went away; the beat counts.
 	}
 	return nil
+}
+
+// CheckDefinition answers what is wrong with a check of the configuration.
+func CheckDefinition(c collect.Check) error {
+	err := checkOf(c).valid()
+	message, fields := ops.Shown(err)
+	if err == nil || message == "" {
+		return err
+	}
+	for name, why := range fields {
+		message += "; " + name + ": " + why
+	}
+	wrong := ops.Because(ops.Invalid, err, "check %s: %s", c.Name, message)
+	wrong.Fields = fields
+	return wrong
 }

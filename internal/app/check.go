@@ -3,6 +3,7 @@ package app
 import (
 	"log/slog"
 
+	"reeve/internal/api"
 	"reeve/internal/channels"
 	"reeve/internal/collectors"
 	"reeve/internal/config"
@@ -24,6 +25,9 @@ func CheckConfig(c config.Config) error {
 	if err != nil {
 		return err
 	}
+	if err := channelErrors(all); err != nil {
+		return err
+	}
 	if _, err := notify.NewPolicy(c.Notify, notify.Names(all)); err != nil {
 		return err
 	}
@@ -36,7 +40,27 @@ func CheckConfig(c config.Config) error {
 			return ops.Errorf(ops.Invalid, "checks: two are named %q", check.Name)
 		}
 		seen[check.Name] = true
+		if err := api.CheckDefinition(check); err != nil {
+			return err
+		}
 	}
 	_, err = oidcOf(c)
 	return err
+}
+
+// channelErrors answers the first mistake in the settings of channels.
+func channelErrors(all []notify.Configured) error {
+	for _, c := range all {
+		if c.Err == nil {
+			continue
+		}
+		message, fields := ops.Shown(c.Err)
+		if message == "" {
+			message = "it cannot be opened; the log says why"
+		}
+		err := ops.Because(ops.Invalid, c.Err, "channel %s: %s", c.Name, message)
+		err.Fields = fields
+		return err
+	}
+	return nil
 }

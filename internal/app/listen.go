@@ -26,6 +26,9 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	if s.web.plain, err = net.Listen("tcp", s.config.Listen); err != nil {
 		return ops.Because(ops.Unavailable, err, "the address %s cannot be listened on (%s); choose another with --listen ADDR", s.config.Listen, reason(err))
 	}
+	if addr, ok := s.web.plain.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
+		s.log.Warn("the page is open to the network without TLS: passwords can be read on the way; use --listen-tls ADDR for the network", "addr", addr.String())
+	}
 	s.serve(s.web.plain)
 	if s.config.ListenTLS != "" {
 		files := api.TLSFiles{DataDir: s.config.Data, Cert: s.config.TLSCert, Key: s.config.TLSKey, Names: s.hostNames()}
@@ -71,7 +74,13 @@ func (s *Server) Failed() error {
 }
 
 // URL answers the address of the page on this machine.
-func (s *Server) URL() string { return "http://" + s.web.plain.Addr().String() }
+func (s *Server) URL() string {
+	addr := s.web.plain.Addr().(*net.TCPAddr)
+	if addr.IP.IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%d", addr.Port)
+	}
+	return "http://" + addr.String()
+}
 
 // SecureURL answers the address of the page for the network, "" for none.
 func (s *Server) SecureURL() string {

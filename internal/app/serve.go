@@ -149,10 +149,8 @@ func (s *Server) openNotifier() error {
 	if err != nil {
 		return err
 	}
-	for _, c := range all {
-		if c.Err != nil { // one mistake must not silence the others
-			s.log.Error("a channel cannot be used", "channel", c.Name, "err", c.Err)
-		}
+	if err := channelErrors(all); err != nil {
+		return err
 	}
 	policy, err := notify.NewPolicy(s.config.Notify, notify.Names(all))
 	if err != nil {

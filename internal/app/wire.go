@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"reeve/internal/api"
 	"reeve/internal/collect"
 	"reeve/internal/config"
 	"reeve/internal/detect"
@@ -179,6 +180,9 @@ func (s *Server) declareChecks(ctx context.Context) error {
 func declareCheck(ctx context.Context, tx *store.Tx, c collect.Check, row store.CheckDef, why store.Why) error {
 	if c.Name == "" {
 		return ops.Errorf(ops.Invalid, "checks: one has no name")
+	}
+	if err := api.CheckDefinition(c); err != nil {
+		return err
 	}
 	if c.Type == "heartbeat" && row.BeatToken == "" {
 		row.BeatToken = rand.Text()

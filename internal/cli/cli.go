@@ -71,7 +71,7 @@ type unreachableError struct {
 }
 
 func (e unreachableError) Error() string {
-	return fmt.Sprintf("no Reeve answers at %s (%s); start it with `reeve up`, or name another with --url or REEVE_URL", e.url, lastReason(e.cause))
+	return fmt.Sprintf("no Reeve answers at %s (%s); start it with `reeve up`, or name its data folder with --data, or its address with --url", e.url, lastReason(e.cause))
 }
 
 func (e unreachableError) Unwrap() error { return e.cause }

@@ -55,7 +55,7 @@ func (s *session) findingsVerb() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&state, "state", "active", "active (open or acknowledged), open, acknowledged, resolved, closed or all; several with commas")
 	f.StringVar(&severity, "severity", "", "warning or critical")
-	f.StringVar(&condition, "condition", "", "only this condition; `reeve detectors` lists them")
+	f.StringVar(&condition, "condition", "", "only this condition; reeve detectors lists them")
 	f.StringVar(&resource, "resource", "", "only of this resource: its ID or name")
 	f.StringVar(&text, "text", "", "only with this text in the summary")
 	f.IntVar(&limit, "limit", 200, "how many at most; 0 for all")

@@ -54,9 +54,10 @@ const (
 	bothReeve
 )
 
-// Calendar conditions come with the days and not with a fault: they have no
-// cause among the findings and are none.
-var calendar = []string{"reboot_required", "updates_security_pending"}
+// Lone conditions come with the days and not with a fault, or hold for long
+// without anything failing from them: they have no cause among the findings
+// and are none.
+var lone = []string{"reboot_required", "updates_security_pending", "clock_unsynchronised", "hardware_error"}
 
 // Harmless conditions tell of the future: nothing else fails from them yet.
 var harmless = []string{"disk_wear", "fs_full_soon", "certificate_expiring"}
@@ -68,7 +69,7 @@ var space = []string{"fs_full", "fs_full_soon", "fs_inodes_full"}
 // host have one cause, and why, seen from a.
 func related(a, b *sight) (why, bool) {
 	switch {
-	case slices.Contains(calendar, a.Condition) || slices.Contains(calendar, b.Condition):
+	case slices.Contains(lone, a.Condition) || slices.Contains(lone, b.Condition):
 		return 0, false
 	case a.ResourceID == b.ResourceID:
 		return sameResource, true

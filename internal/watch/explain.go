@@ -178,6 +178,7 @@ func (w *Watch) explainTold(ctx context.Context, x *Explanation) error {
 	if err != nil || f.IncidentID == "" {
 		return err
 	}
+	told = slices.DeleteFunc(told, func(d ops.Delivery) bool { return d.CreatedAt.Before(f.OpenedAt.Add(-time.Second)) })
 	x.add("people are told", len(told) > 0, "%s", deliveriesText(f.IncidentID, told))
 	x.Verdict = fmt.Sprintf("The finding %s is %s (%s), part of incident %s.", f.ID, f.State, f.Severity, f.IncidentID)
 	return nil

@@ -33,7 +33,14 @@ func (w *Watch) group(ctx context.Context, tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	groups := correlate.Groups(w.members(findings), topo)
+	// What is resolved causes nothing new; it stays with its incident.
+	active := slices.DeleteFunc(slices.Clone(findings), func(f ops.Finding) bool { return !f.Active() })
+	groups := correlate.Groups(w.members(active), topo)
+	for _, f := range findings {
+		if !f.Active() {
+			groups = append(groups, correlate.Group{Root: f.ID, Members: []correlate.Grouped{{FindingID: f.ID, Reason: "it came with its incident"}}})
+		}
+	}
 	for _, x := range together(groups, g.findings) {
 		if err := g.settle(ctx, w, x, topo); err != nil {
 			return err

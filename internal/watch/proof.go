@@ -46,6 +46,7 @@ func (w *Watch) evidenceOf(ctx context.Context, now time.Time, e edge) []ops.Evi
 			// The course is read at steps; the reading that was judged goes last.
 			if p, ok := s.Last(); ok {
 				course[0].Points = append(course[0].Points, p)
+				slices.SortStableFunc(course[0].Points, func(a, b ops.Point) int { return a.At.Compare(b.At) })
 			}
 			course[0].Metric = s.Metric
 			x.Series = course

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -113,6 +114,9 @@ func CheckRules(defs []detect.Definition, rules []Rule) map[int]string {
 				wrong[i] = "the condition " + r.Condition + " has no threshold " + name
 			}
 		}
+		if why := disordered(defs[at], r.Limits); why != "" {
+			wrong[i] = why
+		}
 		for _, k := range r.Kinds {
 			if !ops.ValidKind(ops.Kind(k)) {
 				wrong[i] = "there is no kind " + k
@@ -120,4 +124,21 @@ func CheckRules(defs []detect.Definition, rules []Rule) map[int]string {
 		}
 	}
 	return wrong
+}
+
+// disordered says that critical would come before warning, whichever way the
+// condition counts.
+func disordered(d detect.Definition, limits map[string]float64) string {
+	value := plain(d).limits
+	warning, ok := value["warning"]
+	critical, both := value["critical"]
+	if !ok || !both || warning == critical {
+		return ""
+	}
+	rising := critical > warning
+	maps.Copy(value, limits)
+	if rising != (value["critical"] >= value["warning"]) && value["critical"] != value["warning"] {
+		return fmt.Sprintf("critical (%g) would come before warning (%g)", value["critical"], value["warning"])
+	}
+	return ""
 }

@@ -40,7 +40,7 @@ func (w *Watch) Story(ctx context.Context, incidentID string) (Story, error) {
 	if err != nil {
 		return Story{}, err
 	}
-	s := Story{What: fmt.Sprintf("%s (%s %s on host %s).", root.Summary, r.Kind, r.Name, r.HostName), Since: root.FirstSeen, Why: []string{}, Causes: []string{}, Checks: []string{}, Told: []string{}}
+	s := Story{What: fmt.Sprintf("%s (%s).", root.Summary, placeOf(r)), Since: root.FirstSeen, Why: []string{}, Causes: []string{}, Checks: []string{}, Told: []string{}}
 	if err := w.tellMembers(ctx, &s, i); err != nil {
 		return s, err
 	}
@@ -89,4 +89,11 @@ func (w *Watch) tellCauses(ctx context.Context, s *Story, root ops.Finding, r op
 		s.Checks = append(s.Checks, fill(def.Checks, r)...)
 	}
 	return nil
+}
+
+func placeOf(r ops.Resource) string {
+	if r.Kind == ops.KindHost {
+		return "host " + r.Name
+	}
+	return fmt.Sprintf("%s %s on host %s", r.Kind, r.Name, r.HostName)
 }
