@@ -28,7 +28,12 @@ func Decode(raw map[string]any, into any) error {
 	if len(d.wrong) == 0 {
 		return nil
 	}
-	name := slices.Sorted(maps.Keys(d.wrong))[0]
+	names := slices.Sorted(maps.Keys(d.wrong))
+	name := names[0]
+	// A mistyped name explains why another one seems to be missing.
+	if i := slices.IndexFunc(names, func(n string) bool { return !d.known[n] }); i >= 0 {
+		name = names[i]
+	}
 	err := ops.Errorf(ops.Invalid, "setting %s: %s", name, d.wrong[name])
 	err.Fields = d.wrong
 	return err
