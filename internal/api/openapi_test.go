@@ -109,7 +109,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}
 	c.want(200, "POST", "/api/v1/checks", map[string]any{"name": "door", "type": "icmp", "target": "127.0.0.1", "labels": map[string]string{"a": "b"}}, nil)
 	for path, pattern := range map[string]string{
-		"/api/v1/status": "", "/api/v1/hosts": "", "/api/v1/resources": "", "/api/v1/resources?all=true": "/api/v1/resources",
+		"/api/v1/status": "", "/api/v1/hosts": "", "/api/v1/hosts/" + w.host.ID: "/api/v1/hosts/{id}", "/api/v1/hosts/" + w.host.Name: "/api/v1/hosts/{id}", "/api/v1/resources": "", "/api/v1/resources?all=true": "/api/v1/resources",
 		"/api/v1/resources/" + w.fs.ID: "/api/v1/resources/{id}", "/api/v1/resources/" + w.host.ID + "/series?metric=cpu_busy_ratio": "/api/v1/resources/{id}/series",
 		"/api/v1/findings": "", "/api/v1/findings/" + f.ID: "/api/v1/findings/{id}", "/api/v1/incidents": "",
 		"/api/v1/incidents/" + f.IncidentID: "/api/v1/incidents/{id}", "/api/v1/explain/" + f.ID: "/api/v1/explain/{id}",
@@ -127,6 +127,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		}
 		fits(t, doc, doc.Components.Schemas, "GET", pattern, answer)
 	}
+	c.want(404, "GET", "/api/v1/hosts/nobody", nil, nil)
 	_, _, answer := c.do("GET", "/api/v1/nothing", nil)
 	if !strings.Contains(string(answer), `"/problems/not_found"`) {
 		t.Errorf("problem: %s", answer)

@@ -26,6 +26,7 @@ func (s *Server) estateRoutes() []Route {
 	return []Route{
 		route("GET /api/v1/status", Read, "One screen: hosts, counts, loops, stores, collectors, channels, coverage.", s.status),
 		route("GET /api/v1/hosts", Read, "Hosts with their newest readings.", s.hosts),
+		route("GET /api/v1/hosts/{id}", Read, "One host, by its ID, its resource or its name.", s.host),
 
 		resources,
 		route("GET /api/v1/resources/{id}", Read, "One resource with what is below it, its metrics and its findings.", s.resource),

@@ -178,6 +178,20 @@ func (s *Server) hosts(ctx context.Context, _ noInput) (List[HostRow], error) {
 	return listOf(rows, ""), err
 }
 
+// host answers one host, by its ID, its resource or its name.
+func (s *Server) host(ctx context.Context, q idInput) (HostRow, error) {
+	rows, err := s.estate.hosts(ctx)
+	if err != nil {
+		return HostRow{}, err
+	}
+	for _, r := range rows {
+		if q.ID == r.ID || q.ID == r.ResourceID || q.ID == r.Name {
+			return r, nil
+		}
+	}
+	return HostRow{}, ops.Errorf(ops.NotFound, "there is no host %s", short(q.ID))
+}
+
 // full answers an empty list for none.
 func full[T any](list []T) []T {
 	if list == nil {
