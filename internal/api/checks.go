@@ -344,17 +344,20 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// CheckDefinition answers what is wrong with a check of the configuration.
+// CheckDefinition answers what is wrong with a check of the configuration,
+// in its words: there times are spans, not milliseconds.
 func CheckDefinition(c collect.Check) error {
-	err := checkOf(c).valid()
-	message, fields := ops.Shown(err)
-	if err == nil || message == "" {
-		return err
+	message, fields := ops.Shown(checkOf(c).valid())
+	if message == "" {
+		return nil
 	}
-	for name, why := range fields {
-		message += "; " + name + ": " + why
+	var why []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		why = append(why, fields[name])
 	}
-	wrong := ops.Because(ops.Invalid, err, "check %s: %s", c.Name, message)
-	wrong.Fields = fields
-	return wrong
+	if len(why) > 0 {
+		message = strings.Join(why, "; ")
+	}
+	message = strings.NewReplacer("every_ms is at least 5000", "every is at least 5s", "_ms", "").Replace(message)
+	return ops.Errorf(ops.Invalid, "check %s: %s", c.Name, message)
 }

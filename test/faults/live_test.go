@@ -113,8 +113,8 @@ func TestLiveMachine(t *testing.T) {
 	}
 	s := live(faults)
 	s["checks"] = []map[string]any{
-		{"name": "site", "type": "http", "target": site.url, "every": "1s"},
-		{"name": "nightly", "type": "heartbeat", "every": "3s", "grace": "2s"},
+		{"name": "site", "type": "http", "target": site.url, "every": "5s"},
+		{"name": "nightly", "type": "heartbeat", "every": "5s", "grace": "2s"},
 	}
 	p := program.Start(t, s.text(t))
 	beat.run(t, p)
