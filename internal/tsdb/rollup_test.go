@@ -155,7 +155,7 @@ func wave(at time.Time) float64 { return math.Sin(float64(at.Unix()) / 3000) }
 func TestRollupGoesOnAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir)
-	at := now()
+	at := midStep()
 	from := at.Add(-10 * time.Hour)
 	all := fill(t, db, db.Ref("h", "r", "m", nil), from, at, 15*time.Second, wave)
 	if err := db.back.(*embedded).rollUp(t.Context(), at.Add(-5*time.Hour)); err != nil {
@@ -181,11 +181,16 @@ func TestRollupGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
+// midStep answers a time just past in the middle of a step: the last sample of
+// a grid lies up to its period before the time the grid was made for, and at
+// the edge of a step that would be another step.
+func midStep() time.Time { return now().Truncate(rollupStep).Add(-rollupStep / 2) }
+
 // TestHalfARollupIsDoneAgain takes away what a crash between the roll-ups and
 // their completion mark would.
 func TestHalfARollupIsDoneAgain(t *testing.T) {
 	db := open(t, t.TempDir())
-	at := now()
+	at := midStep()
 	from := at.Add(-6 * time.Hour)
 	all := fill(t, db, db.Ref("h", "r", "m", nil), from, at, 15*time.Second, wave)
 	e := db.back.(*embedded)
@@ -213,7 +218,7 @@ func TestHalfARollupIsDoneAgain(t *testing.T) {
 
 func TestRollupEqualsPromQL(t *testing.T) {
 	db := open(t, t.TempDir())
-	at := now()
+	at := midStep()
 	fill(t, db, db.Ref("h", "r", "m", nil), at.Add(-5*time.Hour), at, 13*time.Second, wave)
 	if err := db.Rollup(t.Context()); err != nil {
 		t.Fatal(err)
@@ -291,7 +296,7 @@ func bandOf(all []reading, from, to time.Time, step time.Duration) (points []Ban
 func TestRangeBeforeRawSamplesReadsRollups(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir, func(o *Options) { o.Retention = 30 * 24 * time.Hour })
-	at := now()
+	at := midStep()
 	from := at.Add(-14 * time.Hour)
 	all := fill(t, db, db.Ref("h", "r", "m", nil), from, at, time.Minute, wave)
 	if err := db.Rollup(t.Context()); err != nil {
@@ -324,7 +329,7 @@ func TestRangeBeforeRawSamplesReadsRollups(t *testing.T) {
 
 func TestRangeRefusesTooMuch(t *testing.T) {
 	db := open(t, t.TempDir())
-	at := now()
+	at := midStep()
 	for i := range 5 {
 		put(t, db, db.Ref("h", fmt.Sprint("r", i), "m", nil), at, 1)
 	}
