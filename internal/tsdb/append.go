@@ -22,19 +22,21 @@ type Sample struct {
 
 // Append keeps a batch. A sample that the store will never take (too old, out
 // of order, too far in the future) is counted as rejected and is no error. An
-// error means that the batch is lost: the disk is full or the store is broken;
-// its samples are counted as dropped.
+// error means that the disk is full or the store is broken: its samples are
+// counted as dropped, and only Latest knows them.
 func (db *DB) Append(ctx context.Context, batch []Sample) error {
 	if len(batch) == 0 {
 		return nil
 	}
 	kept := db.acceptable(batch)
 	rejected, err := db.back.append(ctx, kept)
+	// The newest readings are kept in memory whatever the disk says, so that
+	// a full one is judged like any other fault.
+	db.cache.note(kept)
 	if err != nil {
 		db.dropped.Add(int64(len(kept)))
 		return err
 	}
-	db.cache.note(kept)
 	db.rejected.Add(int64(len(batch) - len(kept) + rejected))
 	db.appended.Add(int64(len(kept) - rejected))
 	return nil
