@@ -27,6 +27,10 @@ type Config struct {
 	Channels   []map[string]any          `koanf:"channels" doc:"Where messages go: name, type, and the settings of the type." secret:"true"`
 	Notify     map[string]any            `koanf:"notify" doc:"Routes, quiet hours, ceilings, reminders."`
 	OIDC       OIDC                      `koanf:"oidc" doc:"Sign-in through an OpenID Connect provider."`
+
+	Models      Models      `koanf:"models" doc:"Language models; none are needed."`
+	Patrol      Patrol      `koanf:"patrol" doc:"When the estate is looked over."`
+	Investigate Investigate `koanf:"investigate" doc:"Inquiries into incidents."`
 }
 
 // Metrics says where samples are kept and for how long.
@@ -91,5 +95,9 @@ func Default() Config {
 		Metrics:  Metrics{Retention: Days(30), RollupRetention: Days(730), MaxSize: 8 << 30},
 		Agent:    Agent{Enabled: true, Proc: "/proc", Sys: "/sys", Root: "/"},
 		OIDC:     OIDC{RoleClaim: "groups"},
+
+		Models:      defaultModels(),
+		Patrol:      defaultPatrol(),
+		Investigate: defaultInvestigate(),
 	}
 }

@@ -20,6 +20,12 @@ const (
 	DeliveryID = "dlv"
 	UserID     = "usr"
 	TokenID    = "tok"
+	RunID      = "run"
+	TriggerID  = "trg"
+	CallID     = "mdc"
+
+	InvestigationID = "inv"
+	NoteID          = "nte"
 )
 
 // NewID makes an ID that sorts by time: prefix, underscore, then 48 bits of

@@ -23,9 +23,9 @@ const module = "reeve"
 // packages on one line are strangers. A package that is not here fails: a new
 // one is a decision.
 var layers = []string{
-	"catalog flow loop redact schema",
+	"catalog flow loop redact schema tokens",
 	"ops",
-	"authority collect correlate detect evidence gate learn tool verb",
+	"authority brief collect correlate detect evidence gate learn tool verb",
 	"command config containers probe journal link llm secret store tsdb",
 	"turn",
 	"act assist gather ingest investigate knowledge notify patrol perform plan reconcile watch",
@@ -36,7 +36,7 @@ var layers = []string{
 
 var (
 	catalogues = []string{"actions", "channels", "collectors", "connectors", "detectors", "tools"}
-	pure       = strings.Fields("catalog flow redact schema ops authority collect correlate detect evidence gate learn tool verb")
+	pure       = strings.Fields("catalog flow redact schema tokens ops authority brief collect correlate detect evidence gate learn tool verb")
 	onHosts    = strings.Fields("collect collectors gather journal perform verb actions containers probe")
 )
 
