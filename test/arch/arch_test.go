@@ -25,7 +25,8 @@ const module = "reeve"
 var layers = []string{
 	"catalog flow loop redact schema tokens",
 	"ops",
-	"authority brief collect correlate detect evidence gate learn tool verb",
+	"authority collect correlate detect evidence gate learn tool verb",
+	"brief", // tells in words what the other pure packages found
 	"command config containers probe journal link llm secret store tsdb",
 	"turn",
 	"act assist gather ingest investigate knowledge notify patrol perform plan reconcile watch",
