@@ -1,12 +1,20 @@
 // Package tool says what a tool of the assistant is, and is the one door
 // through which every call of one goes: the same checks hold for a patrol, an
 // investigation, a chat and MCP.
+//
+// Define makes a tool of a function and its input's type; a Set offers the
+// tools of one profile and calls them. What a tool answers is data from the
+// estate: it is cleaned and bounded here, and fenced by whoever hands it to a
+// model. A Desk takes what a model reports.
 package tool
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 
+	"reeve/internal/ops"
 	"reeve/internal/schema"
 )
 
@@ -30,25 +38,85 @@ const (
 	Assistant     Profile = "assistant"
 )
 
-// A Definition is a tool: its name, its words for the model, who may call it
-// and its function. Env is all that the function may touch. Make one with
-// Define.
-type Definition[Env any] struct {
+// A Head is what a tool says of itself.
+type Head struct {
 	Name     string
-	Doc      string
+	Doc      string // for the model: few words
 	Effect   Effect
 	Profiles []Profile
-	// Core tools are offered from the first turn; the others when the model
-	// asks for them with more_tools.
-	Core   bool
+	// Core lists the profiles that are offered the tool from the first turn;
+	// the others ask for it with more_tools.
+	Core []Profile
+}
+
+// A Definition is a tool: its head, the schema of its input and its function.
+// Env is all that the function may touch. Make one with Define.
+type Definition[Env any] struct {
+	Head
 	Schema *schema.Schema
 	call   func(context.Context, Env, json.RawMessage) (string, error)
+}
+
+// Define makes a tool. The fields of In are the arguments: those without
+// omitempty or omitzero are needed, their doc and enum tags are the schema. A
+// string is answered as it is, anything else as compact JSON. Errors of
+// package ops are told to the model, other errors are not.
+func Define[Env, In, Out any](h Head, f func(context.Context, Env, In) (Out, error)) Definition[Env] {
+	return Definition[Env]{Head: h, Schema: slim(schema.Of[In]()), call: func(ctx context.Context, env Env, input json.RawMessage) (string, error) {
+		var in In
+		if err := json.Unmarshal(input, &in); err != nil {
+			return "", ops.Because(ops.Invalid, err, "the arguments do not fit: a number is out of range or a time is not RFC 3339")
+		}
+		out, err := f(ctx, env, in)
+		if err != nil {
+			return "", err
+		}
+		return render(out)
+	}}
+}
+
+// For reports whether a profile has the tool.
+func (h Head) For(p Profile) bool { return slices.Contains(h.Profiles, p) }
+
+// CoreOf reports whether a profile has the tool from the first turn.
+func (h Head) CoreOf(p Profile) bool { return h.For(p) && slices.Contains(h.Core, p) }
+
+func render(out any) (string, error) {
+	if text, ok := out.(string); ok {
+		return text, nil
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(out)
+	return string(bytes.TrimSpace(b.Bytes())), err
+}
+
+// slim takes out of a schema what costs tokens and says nothing: that null
+// stands for what may be left out (Set.Call reads it so), and empty words.
+func slim(s *schema.Schema) *schema.Schema {
+	if s == nil {
+		return nil
+	}
+	if len(s.Types) == 2 && slices.Contains(s.Types, "null") {
+		s.Type = s.Types[0]
+		if s.Type == "null" {
+			s.Type = s.Types[1]
+		}
+		s.Types = nil
+	}
+	s.Items = slim(s.Items)
+	for name, p := range s.Properties {
+		s.Properties[name] = slim(p)
+	}
+	return s
 }
 
 // A Spec is a tool as it is offered.
 type Spec struct {
 	Name   string
 	Doc    string
+	Effect Effect
 	Schema *schema.Schema
 }
 
@@ -61,7 +129,8 @@ type Result struct {
 }
 
 // A Toolbox is what a turn of a model may use; a Set behind one profile is
-// one, and so is a recording of one for a replay.
+// one, and so is a recording of one for a replay. Calls of tools that only
+// read may be made at the same time.
 type Toolbox interface {
 	Specs() []Spec
 	Call(ctx context.Context, name string, input json.RawMessage) Result
