@@ -58,8 +58,10 @@ type Investigation struct {
 	Actor      string              `json:"actor"`
 	State      InvestigationState  `json:"state" enum:"queued,running,explained,fix_proposed,needs_person,cannot_explain,timed_out,failed,superseded"`
 	Attempt    int64               `json:"attempt" doc:"Of this incident, from 1."`
+	Starts     int64               `json:"starts" doc:"How often it was started: more than once after a restart."`
 	Model      string              `json:"model,omitempty" doc:"Empty when the runbook alone was run."`
 	QueuedAt   time.Time           `json:"queued_at"`
+	NotBefore  time.Time           `json:"not_before,omitzero" doc:"It waits until then: the pause after the attempt before it."`
 	StartedAt  time.Time           `json:"started_at,omitzero"`
 	EndedAt    time.Time           `json:"ended_at,omitzero"`
 	Summary    string              `json:"summary,omitempty"`
