@@ -148,6 +148,7 @@ type Event struct {
 	Text     string
 	Thinking string
 	Call     string // name of a tool whose call begins
+	Model    string // provider:model that begins to answer: what was seen of others is void
 }
 
 // A Class says what can be done about a failure.

@@ -53,3 +53,44 @@ type ModelCall struct {
 	Outcome      string    `json:"outcome" doc:"ok, or the class of what went wrong: auth, credit, rate_limit, context_length, transient, refusal, protocol, invalid, cancelled."`
 	Err          string    `json:"error,omitempty"`
 }
+
+// A Spend is what calls of models took together.
+type Spend struct {
+	Calls    int64 `json:"calls"`
+	Input    int64 `json:"input_tokens"`
+	Output   int64 `json:"output_tokens"`
+	MicroUSD int64 `json:"cost_micro_usd" doc:"Millionths of a US dollar, of the calls whose price is known."`
+	Unpriced int64 `json:"unpriced_tokens" doc:"Tokens whose price is unknown: they are not in the cost."`
+}
+
+// Plus answers the sum.
+func (s Spend) Plus(t Spend) Spend {
+	return Spend{s.Calls + t.Calls, s.Input + t.Input, s.Output + t.Output, s.MicroUSD + t.MicroUSD, s.Unpriced + t.Unpriced}
+}
+
+// SpendOf answers what one call took.
+func SpendOf(t Tokens, cost *int64) Spend {
+	s := Spend{Calls: 1, Input: t.Input, Output: t.Output}
+	if cost == nil {
+		s.Unpriced = t.Total()
+		return s
+	}
+	s.MicroUSD = *cost
+	return s
+}
+
+// A SpendAt is what was spent in one span of time.
+type SpendAt struct {
+	From time.Time `json:"from"`
+	Spend
+}
+
+// A Usage is what was spent on one model, provider, use, resource or day.
+type Usage struct {
+	Key       string `json:"key" doc:"The model, provider, use, resource or day."`
+	Failed    int64  `json:"failed" doc:"Of the calls, those that did not end well."`
+	Cached    int64  `json:"cached_tokens" doc:"Of the input, read from the provider's cache."`
+	Reasoning int64  `json:"reasoning_tokens" doc:"Of the output, reasoning that is not part of the reply."`
+	LatencyMS int64  `json:"latency_ms" doc:"Mean of a call."`
+	Spend
+}
