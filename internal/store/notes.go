@@ -124,3 +124,19 @@ func noteTransition(verb string, from ops.NoteState, n ops.Note, why Why) ops.Tr
 	return ops.Transition{Actor: why.Actor, OnBehalf: why.OnBehalf, Verb: verb, Object: "note", ObjectID: n.ID,
 		From: string(from), To: string(n.State), Reason: why.Reason, After: hex.EncodeToString(sum[:]), Facts: facts}
 }
+
+// Decisions answers what people decided about findings and gave a reason for:
+// transitions with the verbs suppress, claim (it is solved) and accept, the
+// newest first, before a sequence number (0 for the newest).
+func (v view) Decisions(ctx context.Context, before int64, limit int) ([]ops.Transition, error) {
+	w := where{}
+	w.add(`object = 'finding' AND verb IN ('suppress', 'claim', 'accept') AND reason <> ''`) // as the index has it
+	if before > 0 {
+		w.add(`seq < $?`, before)
+	}
+	rows, err := v.q.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit`+w.text()+` ORDER BY seq DESC LIMIT `+w.arg(limitOf(limit)), w.args...)
+	if err != nil {
+		return nil, fmt.Errorf("read decisions: %w", err)
+	}
+	return collectRows(rows, scanTransition)
+}

@@ -8,6 +8,7 @@ CREATE TABLE run (
   depth         TEXT NOT NULL,
   priority      BIGINT NOT NULL,
   asked         TEXT NOT NULL,
+  asked_hash    TEXT NOT NULL,
   state         TEXT NOT NULL,
   health        TEXT NOT NULL DEFAULT '',
   quiet         BIGINT NOT NULL DEFAULT 0,
@@ -24,10 +25,14 @@ CREATE TABLE run (
   summary       TEXT NOT NULL DEFAULT '',
   error         TEXT NOT NULL DEFAULT '',
   detail        TEXT NOT NULL DEFAULT '{}',
-  version       BIGINT NOT NULL DEFAULT 1
+  version       BIGINT NOT NULL DEFAULT 1,
+  owner         TEXT NOT NULL DEFAULT '',
+  beat_ms       BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX run_by_queued ON run (queued_ms, id);
-CREATE INDEX run_by_state ON run (state, priority, queued_ms, id);
+CREATE INDEX run_by_state ON run (state, ended_ms, id);
+CREATE INDEX run_by_scope ON run (asked_hash, queued_ms, id);
+CREATE INDEX run_by_start ON run (started_ms);
 
 CREATE TABLE run_trigger (
   id        TEXT PRIMARY KEY,
@@ -138,6 +143,8 @@ CREATE TABLE note (
 CREATE INDEX note_by_resource ON note (resource_id, state, at_ms, id);
 CREATE INDEX note_by_time ON note (at_ms, id);
 CREATE INDEX note_by_condition ON note (condition, state, at_ms, id);
+-- What people decided about findings and why is knowledge too.
+CREATE INDEX audit_decisions ON audit (seq) WHERE object = 'finding' AND verb IN ('suppress', 'claim', 'accept');
 
 -- +goose Down
 SELECT 1;
