@@ -44,12 +44,6 @@ type save struct {
 	transition *ops.Transition
 }
 
-// volatile attributes change all the time and make no transition.
-var volatile = map[string]bool{
-	"sync_percent": true, "scan": true, "last_beat": true, "failures": true,
-	"restart_count": true, "updates_pending": true, "updates_security": true, "temperature": true, "took_ms": true,
-}
-
 func (in *Ingest) plan(r ops.Report) *plan {
 	p := &plan{entries: map[ops.ResourceKey]*entry{}, seen: map[ops.ResourceKey]bool{}}
 	sightings := map[ops.ResourceKey]ops.Sighting{}
@@ -244,7 +238,7 @@ func differences(old, next ops.Resource) map[string]string {
 	d := map[string]string{}
 	for k, v := range next.Observed {
 		// What becomes known for the first time is no change.
-		if was, ok := old.Observed[k]; ok && was != v && !volatile[k] {
+		if was, ok := old.Observed[k]; ok && was != v && !ops.Volatile(k) {
 			d[k] = redact.Cut(was, 80) + " -> " + redact.Cut(v, 80)
 		}
 	}

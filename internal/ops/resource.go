@@ -95,6 +95,16 @@ func (a Attrs) Number(name string) (v float64, ok bool) {
 	return f, err == nil
 }
 
+// volatile attributes change all the time.
+var volatile = map[string]bool{
+	"sync_percent": true, "scan": true, "last_beat": true, "failures": true,
+	"restart_count": true, "updates_pending": true, "updates_security": true, "temperature": true, "took_ms": true,
+}
+
+// Volatile reports whether an attribute changes all the time, so that its
+// change is no news.
+func Volatile(attr string) bool { return volatile[attr] }
+
 // A ResourceKey is the identity of a resource at its source: names may
 // repeat, keys do not. Host is the agent's host key ("" for a host itself is
 // never right: a host's key has its own host).

@@ -3,10 +3,9 @@ package watch
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
+	"reeve/internal/brief"
 	"reeve/internal/ops"
 	"reeve/internal/store"
 )
@@ -22,10 +21,6 @@ type Story struct {
 	Told   []string  `json:"told"`
 }
 
-// changesBefore is how far before the root's beginning changes are named as
-// possible causes.
-const changesBefore = 30 * time.Minute
-
 // Story tells an incident.
 func (w *Watch) Story(ctx context.Context, incidentID string) (Story, error) {
 	i, err := w.store.Incident(ctx, incidentID)
@@ -40,7 +35,7 @@ func (w *Watch) Story(ctx context.Context, incidentID string) (Story, error) {
 	if err != nil {
 		return Story{}, err
 	}
-	s := Story{What: fmt.Sprintf("%s (%s).", root.Summary, placeOf(r)), Since: root.FirstSeen, Why: []string{}, Causes: []string{}, Checks: []string{}, Told: []string{}}
+	s := Story{What: fmt.Sprintf("%s (%s).", root.Summary, brief.Place(r)), Since: root.FirstSeen, Why: []string{}, Causes: []string{}, Checks: []string{}, Told: []string{}}
 	if err := w.tellMembers(ctx, &s, i); err != nil {
 		return s, err
 	}
@@ -75,25 +70,10 @@ func (w *Watch) tellCauses(ctx context.Context, s *Story, root ops.Finding, r op
 	if err != nil {
 		return err
 	}
-	for _, t := range changes {
-		before := root.FirstSeen.Sub(t.At)
-		if t.Verb != "change" || before < 0 || before > changesBefore {
-			continue
-		}
-		for _, what := range slices.Sorted(maps.Keys(t.Facts)) {
-			s.Causes = append(s.Causes, fmt.Sprintf("%s before it began, %s of %s changed: %s", before.Round(time.Second), what, r.Name, t.Facts[what]))
-		}
-	}
+	s.Causes = append(s.Causes, brief.ChangeCauses(changes, r, root.FirstSeen)...)
 	if def, ok := w.Definition(root.Condition); ok {
-		s.Causes = append(s.Causes, fill(def.Causes, r)...)
-		s.Checks = append(s.Checks, fill(def.Checks, r)...)
+		s.Causes = append(s.Causes, brief.Fill(def.Causes, r)...)
+		s.Checks = append(s.Checks, brief.Fill(def.Checks, r)...)
 	}
 	return nil
-}
-
-func placeOf(r ops.Resource) string {
-	if r.Kind == ops.KindHost {
-		return "host " + r.Name
-	}
-	return fmt.Sprintf("%s %s on host %s", r.Kind, r.Name, r.HostName)
 }

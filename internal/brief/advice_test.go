@@ -1,4 +1,4 @@
-package watch
+package brief
 
 import (
 	"testing"
@@ -17,7 +17,7 @@ func TestAdviceNamesTheResourceOnlyWhenThatIsSafe(t *testing.T) {
 		"/mnt/`id`":        advice[0],
 		"/\u202eevil/path": advice[0],
 	} {
-		got := fill(advice, ops.Resource{Kind: ops.KindFilesystem, Name: name})
+		got := Fill(advice, ops.Resource{Kind: ops.KindFilesystem, Name: name})
 		if got[0] != want || got[1] != advice[1] {
 			t.Errorf("%q: %q", name, got)
 		}
