@@ -92,6 +92,7 @@ CREATE TABLE model_call (
 );
 CREATE INDEX model_call_by_time ON model_call (at_ms, id);
 CREATE INDEX model_call_by_run ON model_call (run_id, at_ms, id);
+CREATE INDEX model_call_by_model ON model_call (model, at_ms, id);
 
 CREATE TABLE model_exam (
   model    TEXT PRIMARY KEY,
