@@ -48,14 +48,23 @@ func up(ctx context.Context, u cli.UpOptions) error {
 		return fmt.Errorf("open the page: %w", err)
 	}
 	s, err := app.New(ctx, app.Options{Config: c, ConfigFile: file, Log: log, Version: version(), Page: page})
-	if err != nil {
-		return err
+	for err == nil {
+		s.Start(ctx)
+		if err := greet(ctx, u, s, c); err != nil {
+			log.Error("the sign-in link could not be made", "err", err)
+		}
+		again, failed := wait(ctx, s)
+		if !again {
+			return stop(ctx, u, s, failed)
+		}
+		fmt.Fprintln(u.Err, "a backup was uploaded: stopping, to go on with it")
+		s, err = next(ctx, s)
 	}
-	s.Start(ctx)
-	if err := greet(ctx, u, s, c); err != nil {
-		log.Error("the sign-in link could not be made", "err", err)
-	}
-	failed := wait(ctx, s)
+	return err
+}
+
+// stop ends the server; failed is why, nil when it was asked to.
+func stop(ctx context.Context, u cli.UpOptions, s *app.Server, failed error) error {
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	fmt.Fprintln(u.Err, "stopping")
@@ -63,6 +72,14 @@ func up(ctx context.Context, u cli.UpOptions) error {
 		return err
 	}
 	return failed
+}
+
+// next answers the server that goes on in the place of one that restored its
+// database.
+func next(ctx context.Context, s *app.Server) (*app.Server, error) {
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	return s.Next(ctx, stopping)
 }
 
 // checkConfig answers what a start would find wrong with the configuration.
@@ -77,16 +94,20 @@ func checkConfig(_ context.Context, u cli.UpOptions) (file string, err error) {
 	return file, app.CheckConfig(c)
 }
 
-func wait(ctx context.Context, s *app.Server) error {
+// wait waits for the end of ctx, for a failure, or until another server shall
+// go on in the place of this one.
+func wait(ctx context.Context, s *app.Server) (again bool, failed error) {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return false, nil
+		case <-s.Again():
+			return true, nil
 		case <-ticker.C:
 			if err := s.Failed(); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}

@@ -43,6 +43,7 @@ type Deps struct {
 	ConfigView   func() any // secrets masked
 	Ready        func() error
 	ChecksEdited func() // a check was declared, changed or withdrawn
+	Restart      func() // a backup is staged: stop, and start again with it
 
 	Detectors    []detect.Definition
 	Collectors   []collect.Definition
@@ -106,6 +107,7 @@ type Server struct {
 	patterns map[string]bool
 	// verifying lets one at a time read the whole audit chain.
 	verifying sync.Mutex
+	restores  restores
 }
 
 // New makes the server of the API.

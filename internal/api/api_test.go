@@ -105,6 +105,7 @@ func (w *world) deps() api.Deps {
 		ConfigView:   func() any { return map[string]any{"listen": "127.0.0.1:7433"} },
 		Ready:        func() error { return nil },
 		ChecksEdited: func() {},
+		Restart:      func() {},
 		Detectors:    []detect.Definition{fsFull},
 		Collectors:   []collect.Definition{{Name: "cpu", Doc: "Use of the processors.", Every: 10 * time.Second, Cost: collect.Cheap}},
 		ChannelTypes: []api.ChannelType{{Name: "webhook", Doc: "Posts JSON.", Settings: struct {

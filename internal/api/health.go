@@ -25,6 +25,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	if _, _, err := s.store.Head(r.Context()); err != nil {
 		return ops.Because(ops.Unavailable, err, "the database does not answer")
 	}
+	if s.restores.staged.Load() {
+		return ops.Errorf(ops.Unavailable, "Reeve starts again with a restored database")
+	}
 	if err := s.deps.Ready(); err != nil {
 		return ops.Because(ops.Unavailable, err, "Reeve is not ready yet")
 	}

@@ -94,6 +94,9 @@ func (r Route) operation(set *schema.Set) operation {
 	default:
 		op.Responses["200"] = content{Description: "OK.", Content: map[string]mediaType{"application/json": {set.Ref(r.Out)}}}
 	}
+	if r.Takes != "" {
+		op.RequestBody = &content{Required: true, Content: map[string]mediaType{r.Takes: {&schema.Schema{Type: "string", Format: "binary"}}}}
+	}
 	if r.In == nil {
 		op.Parameters = pathParameters(r.Pattern)
 		return op

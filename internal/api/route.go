@@ -22,6 +22,8 @@ type Route struct {
 	// In and Out are the types of a typed route, nil where a plain handler
 	// reads and writes by itself.
 	In, Out reflect.Type
+	// Takes is the type of a body that a plain handler reads, "" for none.
+	Takes string
 	// MaxBody bounds the body in bytes.
 	MaxBody int64
 	// Slow says that the answer may take longer than the listener's patience.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"reeve/internal/ops"
+	"reeve/internal/store"
 	"reeve/internal/watch"
 )
 
@@ -68,6 +69,9 @@ func (s *Server) estateRoutes() []Route {
 
 func (s *Server) accountRoutes() []Route {
 	in := s.sign
+	restore := plain("POST /api/v1/restore", Administer, "Put a backup, which is the body, in the place of the database: it is checked, then the server starts again with it. "+
+		"Accounts, tokens and sessions are those of the backup.", s.restore).bodyUpTo(restoreBytes).slow()
+	restore.Takes, restore.Out = uploadType, reflect.TypeFor[store.Restored]()
 	return []Route{
 		route("GET /api/v1/session", Public, "Who is signed in.", in.session),
 		route("POST /api/v1/session", Public, "Sign in with a password.", in.withPassword),
@@ -89,6 +93,7 @@ func (s *Server) accountRoutes() []Route {
 
 		route("GET /api/v1/config", Administer, "The configuration in effect, secrets masked.", s.config),
 		plain("POST /api/v1/backup", Administer, "Download a consistent copy of the database.", s.backup).slow(),
+		restore,
 	}
 }
 

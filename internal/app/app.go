@@ -42,9 +42,11 @@ type Options struct {
 // switched off.
 type Server struct {
 	log      *slog.Logger
+	options  Options
 	config   config.Config
 	started  time.Time
 	version  string
+	again    chan struct{} // see Again
 	store    *store.Store
 	metrics  *tsdb.DB
 	ingest   *ingest.Ingest
@@ -70,27 +72,29 @@ type woken struct{ watch, checks *loop.Loop }
 
 // New opens the stores, builds every part and listens. On an error everything
 // that was opened is closed again.
-func New(ctx context.Context, o Options) (s *Server, err error) {
-	s = &Server{log: o.Log, config: o.Config, started: time.Now().UTC(), version: o.Version}
+func New(ctx context.Context, o Options) (*Server, error) {
+	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
+		return nil, ops.Because(ops.Invalid, err, "the data folder %s cannot be made; choose another with --data DIR", o.Config.Data)
+	}
+	unlock, err := lockData(o.Config.Data)
+	if err != nil {
+		return nil, err
+	}
+	return build(ctx, o, cleanup{"data folder lock", func(context.Context) error { return unlock() }})
+}
+
+// build builds a server on a data folder that is held already.
+func build(ctx context.Context, o Options, held cleanup) (s *Server, err error) {
+	s = &Server{log: o.Log, options: o, config: o.Config, started: time.Now().UTC(), version: o.Version, again: make(chan struct{}, 1), cleanups: []cleanup{held}}
 	defer func() {
 		if err != nil {
 			s.close(context.WithoutCancel(ctx))
 			s = nil
 		}
 	}()
-	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
-		return s, ops.Because(ops.Invalid, err, "the data folder %s cannot be made; choose another with --data DIR", o.Config.Data)
-	}
-	unlock, err := lockData(o.Config.Data)
-	if err != nil {
+	if err := s.openDatabase(ctx); err != nil {
 		return s, err
 	}
-	s.push("data folder lock", func(context.Context) error { return unlock() })
-
-	if s.store, err = store.Open(ctx, o.Log, store.Options{URL: o.Config.Database}); err != nil {
-		return s, err
-	}
-	s.push("database", func(context.Context) error { return s.store.Close() })
 	m := o.Config.Metrics
 	s.metrics, err = tsdb.Open(ctx, o.Log, tsdb.Options{Dir: filepath.Join(o.Config.Data, "metrics"), URL: m.URL, WriteURL: m.WriteURL,
 		Retention: time.Duration(m.Retention), RollupRetention: time.Duration(m.RollupRetention), MaxSize: int64(m.MaxSize)})

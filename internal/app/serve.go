@@ -33,7 +33,7 @@ func (s *Server) openAPI(ctx context.Context, o Options) (err error) {
 		Log: s.log, Store: s.store, Metrics: s.metricsOfAPI(), Desk: deskOf(s.watch),
 		Stores: s.storeStatuses, Channels: s.channelStatuses, TestChannel: s.notifier.Test, Coverage: s.coverage,
 		ConfigView: func() any { return configView(o.Config, o.ConfigFile) },
-		Ready:      s.ready, ChecksEdited: func() { s.woken.checks.Wake() },
+		Ready:      s.ready, ChecksEdited: func() { s.woken.checks.Wake() }, Restart: s.restart,
 		Detectors: detectors.All(), Collectors: collectors.All(), ChannelTypes: channelTypes(),
 		Self: s.registry(), Page: o.Page, Version: o.Version, Started: s.started, DataDir: s.config.Data,
 		PublicURL: s.config.PublicURL, HostNames: s.hostNames(), OIDC: oidc,

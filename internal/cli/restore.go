@@ -2,14 +2,16 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"io/fs"
+	"net/http"
+	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,143 +23,129 @@ import (
 
 func (s *session) restoreVerb() *cobra.Command {
 	return &cobra.Command{
-		Use: "restore FILE", Short: "Put a backup in the place of the database of this machine; the server must not run", Args: takes(1, 1, "the file of a backup"),
-		Long: `Puts a backup in the place of the database. The server must not run. The copy is
-checked first: whether SQLite finds it whole, and whether its audit chain holds.
-The database until now is kept beside it as reeve.db.before-restore-TIME.`,
-		Example: "  systemctl stop reeve && reeve restore /backup/reeve-2026-01-31.db && systemctl start reeve",
+		Use: "restore FILE", Short: "Put a backup in the place of the database", Args: takes(1, 1, "the file of a backup"),
+		Long: `Puts a backup in the place of the database. It is checked first: whether SQLite
+finds it whole, and whether its audit chain holds. While a server runs, it is
+uploaded: the server checks it, stops its work and goes on with it in the same
+process, which takes some seconds; this needs the role admin. Otherwise it is put
+in the data folder.
+The database until now is kept beside it as reeve.db.before-restore-TIME. What
+changed since the backup is only there: accounts, passwords, tokens and sessions
+too are again as they were, so that you may have to sign in again. Metrics stay.
+With PostgreSQL, use pg_restore while the server does not run.`,
+		Example: "  reeve restore /backup/reeve-2026-01-31.db\n  reeve restore reeve.db --url https://reeve.example.org:7434 --token rvt_...",
 		RunE: func(c *cobra.Command, args []string) error {
-			settings, err := s.settings()
+			done, err := s.restore(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			path, ok := strings.CutPrefix(settings.Database, "sqlite:")
-			if !ok {
-				return errors.New("this Reeve keeps its state in PostgreSQL: restore it with pg_restore, or with the tools of whoever runs it")
-			}
-			r := restore{data: settings.Data, from: args[0], to: path, at: time.Now()}
-			if err := r.run(c.Context()); err != nil {
-				return err
-			}
 			if s.json() {
-				return s.page.value(map[string]any{"database": r.to, "audit_entries": r.entries, "kept": r.kept})
+				return s.page.value(done)
 			}
-			s.page.line("%s is restored: whole, %d audit entries", safe(r.to), r.entries)
-			if r.kept != "" {
-				s.page.line("the database until now is kept as %s", safe(r.kept))
+			s.page.line("%s is restored: whole, %d audit entries", safe(done.Database), done.AuditEntries)
+			if done.Kept != "" {
+				s.page.line("the database until now is kept as %s", safe(done.Kept))
 			}
 			return nil
 		},
 	}
 }
 
-// A restore puts one backup in place.
-type restore struct {
-	data, from, to string
-	at             time.Time
-
-	entries int64  // of the audit of the copy
-	kept    string // where the database until now is, "" when there was none
-}
-
-func (r *restore) run(ctx context.Context) (err error) {
-	if err := os.MkdirAll(r.data, 0o700); err != nil {
-		return fmt.Errorf("the data folder %s cannot be made (%s)", r.data, lastReason(err))
-	}
-	unlock, err := holdData(r.data)
+// restore hands the backup to the server that was named or that runs on the
+// data folder; where none does, it is put in place here.
+func (s *session) restore(ctx context.Context, path string) (done store.Restored, err error) {
+	f, err := openBackup(path)
 	if err != nil {
-		return err
+		return done, err
+	}
+	defer f.Close()
+	if first(s.url, s.env("REEVE_URL")) != "" {
+		c, err := s.ask()
+		if err != nil {
+			return done, err
+		}
+		return c.uploadBackup(ctx, f)
+	}
+	settings, err := s.settings()
+	if err != nil {
+		return done, err
+	}
+	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
+		return done, fmt.Errorf("the data folder %s cannot be made (%s)", settings.Data, lastReason(err))
+	}
+	unlock, err := holdData(settings.Data)
+	if errors.Is(err, errHeld) {
+		c, err := s.askHolder(settings.Data)
+		if err != nil {
+			return done, err
+		}
+		return c.uploadBackup(ctx, f)
+	}
+	if err != nil {
+		return done, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	copied := fmt.Sprintf("%s.restore-%s", r.to, r.stamp())
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, removeDatabase(copied))
-		}
-	}()
-	if err := r.copy(copied); err != nil {
-		return err
-	}
-	if err := r.verify(ctx, copied); err != nil {
-		return err
-	}
-	return r.swap(copied)
+	return putInPlace(ctx, f, settings.Database)
 }
 
-func (r *restore) stamp() string { return r.at.UTC().Format("20060102-150405") }
-
-// sqliteMagic is how the file of a database begins.
-const sqliteMagic = "SQLite format 3\x00"
-
-// copy copies the backup into the folder of the database, durably.
-func (r *restore) copy(to string) error {
-	in, err := os.Open(r.from)
+// askHolder connects to the server that uses a data folder, and to no other.
+func (s *session) askHolder(data string) (*client, error) {
+	local, err := readClient(filepath.Join(data, clientFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("a Reeve uses the data folder %s and has not said yet where it answers; try again when it is ready", data)
+	}
 	if err != nil {
-		return wrongUse("the backup %s cannot be read (%s)", r.from, lastReason(err))
+		return nil, err
 	}
-	defer in.Close()
-	magic := make([]byte, len(sqliteMagic))
-	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != sqliteMagic {
-		return wrongUse("%s is not a backup of Reeve: it is no SQLite database", r.from)
-	}
-	if _, err := in.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return err
-	}
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("the folder of the database cannot be written (%s)", lastReason(err))
-	}
-	_, err = io.Copy(out, in)
-	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
-		return fmt.Errorf("copy %s: %w", r.from, err)
-	}
-	return nil
+	at := join(place{token: first(s.token, s.env("REEVE_TOKEN")), authority: s.authority}, local, data)
+	return newClient(at, at.authority)
 }
 
-// verify opens the copy, which brings its schema up to date, and refuses one
-// that is damaged or was altered.
-func (r *restore) verify(ctx context.Context, path string) (err error) {
-	db, err := store.Open(ctx, slog.New(slog.DiscardHandler), store.Options{URL: "sqlite:" + path})
+// openBackup opens a file that begins like a backup.
+func openBackup(path string) (*os.File, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("%s cannot be opened: %w", r.from, err)
+		return nil, wrongUse("the backup %s cannot be read (%s)", path, lastReason(err))
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	wrong, err := db.Integrity(ctx)
-	if err != nil {
-		return fmt.Errorf("%s cannot be checked: %w", r.from, err)
+	magic := make([]byte, len(store.SQLiteMagic))
+	if _, err := f.ReadAt(magic, 0); err != nil || string(magic) != store.SQLiteMagic {
+		f.Close()
+		return nil, wrongUse("%s is not a backup of Reeve: it is no SQLite database", path)
 	}
-	if wrong != "" {
-		return fmt.Errorf("%s is damaged (%s); take another backup", r.from, wrong)
-	}
-	good, broken, err := db.VerifyAudit(ctx, func(int64, int64) {})
-	if err != nil {
-		return fmt.Errorf("the audit of %s cannot be read: %w", r.from, err)
-	}
-	if broken != nil {
-		return fmt.Errorf("the audit chain of %s breaks at entry %d (%s): it was altered after it was made; take another backup", r.from, broken.Seq, broken.Why)
-	}
-	if good == 0 {
-		return fmt.Errorf("%s is not a backup of Reeve: it has no audit", r.from)
-	}
-	r.entries = good
-	return errors.Join(r.note(ctx, db), db.Checkpoint(ctx))
+	return f, nil
 }
 
-// note leaves the restore in the audit, so that the jump in time is
-// explained.
-func (r *restore) note(ctx context.Context, db *store.Store) error {
-	actor := "user:" + first(userName(), "unknown")
-	facts := map[string]string{"from": filepath.Base(r.from)}
-	if isFile(r.to) {
-		facts["kept"] = filepath.Base(r.to) + ".before-restore-" + r.stamp()
+// putInPlace restores on a data folder that nobody uses.
+func putInPlace(ctx context.Context, f *os.File, database string) (store.Restored, error) {
+	to, err := store.SQLitePath(database)
+	if err != nil {
+		return store.Restored{}, err
 	}
-	return db.Tx(ctx, r.at, func(tx *store.Tx) error {
-		tx.Record(ops.Transition{Actor: actor, Verb: "restore", Object: "settings", ObjectID: "database", Facts: facts})
-		return nil
-	})
+	if _, err := store.FinishRestore(to); err != nil { // Of a server that was killed.
+		return store.Restored{}, err
+	}
+	backup, err := backupOf(f)
+	if err != nil {
+		return store.Restored{}, err
+	}
+	r := store.Restore{Database: to, At: time.Now(), Why: store.Why{Actor: "user:" + first(userName(), "unknown")}}
+	done, err := r.Stage(ctx, backup)
+	if err == nil {
+		_, err = store.FinishRestore(to)
+	}
+	if ops.KindOf(err) == ops.Invalid {
+		message, _ := ops.Shown(err)
+		return done, wrongUse("%s", message)
+	}
+	return done, err
+}
+
+func backupOf(f *os.File) (store.Backup, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return store.Backup{}, err
+	}
+	return store.Backup{Name: filepath.Base(f.Name()), Size: info.Size(), Content: f}, nil
 }
 
 func userName() string {
@@ -168,50 +156,81 @@ func userName() string {
 	return u.Username
 }
 
-// sidecars are the files that belong to an open or crashed database.
-var sidecars = []string{"", "-wal", "-shm"}
+const (
+	checkedWithin  = 30 * time.Minute // a large backup, by the server
+	readyWithin    = 2 * time.Minute
+	readyLook      = 100 * time.Millisecond
+	readyAnswersIn = 5 * time.Second
+)
 
-// swap moves the database until now aside and the copy into its place. Every
-// step before the last leaves a start that works or none that loses anything.
-func (r *restore) swap(copied string) error {
-	kept := r.to + ".before-restore-" + r.stamp()
-	for _, side := range sidecars {
-		err := os.Rename(r.to+side, kept+side)
-		if err == nil && side == "" {
-			r.kept = kept
-		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("move the database aside: %w", err)
-		}
-	}
-	if err := os.Rename(copied, r.to); err != nil {
-		for _, side := range sidecars {
-			if back := os.Rename(kept+side, r.to+side); back != nil && !errors.Is(back, os.ErrNotExist) {
-				err = errors.Join(err, back)
-			}
-		}
-		return fmt.Errorf("put the backup in place: %w", err)
-	}
-	return syncFolder(filepath.Dir(r.to))
-}
-
-func syncFolder(path string) error {
-	f, err := os.Open(path)
+// uploadBackup hands the backup to the server and waits until it goes on with
+// it.
+func (c *client) uploadBackup(ctx context.Context, f *os.File) (done store.Restored, err error) {
+	backup, err := backupOf(f)
 	if err != nil {
-		return err
+		return done, err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	text, err := c.upload(ctx, "/api/v1/restore?name="+url.QueryEscape(backup.Name), backup)
+	if err != nil {
+		return done, err
+	}
+	if err := json.Unmarshal(text, &done); err != nil {
+		return done, fmt.Errorf("%s answers what this program does not understand (%s); is it a Reeve of another version?", c.base, lastReason(err))
+	}
+	return done, c.awaitReady(ctx)
 }
 
-func removeDatabase(path string) error {
-	var failed error
-	for _, side := range sidecars {
-		if err := os.Remove(path + side); err != nil && !errors.Is(err, os.ErrNotExist) {
-			failed = errors.Join(failed, err)
+// upload sends a backup, with the patience that checking it needs.
+func (c *client) upload(ctx context.Context, path string, b store.Backup) (json.RawMessage, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, io.NopCloser(b.Content))
+	if err != nil {
+		return nil, wrongUse("the address %s cannot be asked (%s)", c.base, lastReason(err))
+	}
+	r.ContentLength = b.Size
+	r.Header.Set("Content-Type", "application/vnd.sqlite3")
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if t, ok := c.http.Transport.(*http.Transport); ok {
+		t.ResponseHeaderTimeout = checkedWithin
+	}
+	answer, err := c.send(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	return io.ReadAll(io.LimitReader(answer.Body, maxErrorBytes))
+}
+
+// awaitReady waits until the server goes on. From the answer to the upload on
+// the one that ends says that it is not ready.
+func (c *client) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	tick := time.NewTicker(readyLook)
+	defer tick.Stop()
+	for !c.isReady(ctx) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the backup is checked and goes in place at the next start of the server, which is not ready again after %v; see its log", readyWithin)
+		case <-tick.C:
 		}
 	}
-	return failed
+	return nil
 }
+
+func (c *client) isReady(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, readyAnswersIn)
+	defer cancel()
+	answer, err := c.do(ctx, http.MethodGet, "/readyz", nil)
+	if err != nil {
+		return false
+	}
+	return answer.Body.Close() == nil
+}
+
+// errHeld says that a server uses the data folder.
+var errHeld = errors.New("a Reeve uses the data folder")
 
 // holdData takes the lock that a running server holds.
 func holdData(dir string) (unlock func() error, err error) {
@@ -220,11 +239,9 @@ func holdData(dir string) (unlock func() error, err error) {
 		return nil, fmt.Errorf("the data folder %s cannot be written (%s); run as its owner, or name another with --data", dir, lastReason(err))
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		who := make([]byte, 20)
-		n, _ := f.ReadAt(who, 0) // The number only helps; an empty file has none.
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("a Reeve (process %s) uses the data folder %s; stop it first", strings.TrimSpace(string(who[:n])), dir)
+			return nil, errHeld
 		}
 		return nil, fmt.Errorf("lock the data folder %s: %w", dir, err)
 	}

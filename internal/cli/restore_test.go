@@ -66,7 +66,7 @@ func TestRestoreSwapsOnlyWhatIsGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := run(t, nil, "restore", good, "--data", data); code != exitFailed || !strings.Contains(errs, "stop it first") {
+	if _, errs, code := run(t, nil, "restore", good, "--data", data); code != exitFailed || !strings.Contains(errs, "has not said yet where it answers") {
 		t.Errorf("%d %s", code, errs)
 	}
 	unlock()

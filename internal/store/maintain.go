@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"reeve/internal/ops"
 )
@@ -77,4 +78,14 @@ func (s *Store) Integrity(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return answer, nil
+}
+
+// StageRestore checks a backup and leaves it beside an SQLite database for
+// the next start to put in place.
+func (s *Store) StageRestore(ctx context.Context, at time.Time, backup Backup, why Why) (Restored, error) {
+	path, err := SQLitePath(s.url)
+	if err != nil {
+		return Restored{}, err
+	}
+	return Restore{Database: path, At: at, Why: why}.Stage(ctx, backup)
 }
