@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"reeve/internal/ops"
 )
@@ -216,4 +217,30 @@ func (tx *Tx) Advance(ctx context.Context, name string, from, to int64) error {
 		return ops.Errorf(ops.Conflict, "the reader %s moved on meanwhile", name)
 	}
 	return err
+}
+
+// SeqAt answers the sequence of the last transition that was committed before
+// a time, 0 for none: times of transitions only rise with their sequence, but
+// for what the clocks of several servers differ.
+func (v view) SeqAt(ctx context.Context, at time.Time) (int64, error) {
+	low, _, err := v.Head(ctx) // Everything above low is at or after the time.
+	if err != nil {
+		return 0, err
+	}
+	for first := int64(0); first < low; {
+		middle := first + (low-first+1)/2
+		var ms int64
+		err := v.q.QueryRowContext(ctx, `SELECT at_ms FROM audit WHERE seq = $1`, middle).Scan(&ms)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return first, nil
+		case err != nil:
+			return 0, fmt.Errorf("find a transition by its time: %w", err)
+		case ms < toMS(at):
+			first = middle
+		default:
+			low = middle - 1
+		}
+	}
+	return low, nil
 }

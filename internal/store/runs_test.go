@@ -264,3 +264,23 @@ func TestLooksAreRemembered(t *testing.T) {
 		}
 	})
 }
+
+// A time finds its place in the order of commits.
+func TestSequenceIsFoundByTime(t *testing.T) {
+	s := storetest.SQLite(t)
+	for i := range 37 {
+		err := s.Tx(t.Context(), t0.Add(time.Duration(i)*time.Minute), func(tx *store.Tx) error {
+			tx.Record(ops.Transition{Actor: "test", Verb: "try", Object: "thing", ObjectID: "x"})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 40 {
+		got, err := s.SeqAt(t.Context(), t0.Add(time.Duration(i)*time.Minute))
+		if want := int64(min(i, 37)); err != nil || got != want {
+			t.Fatalf("minute %d: %d, want %d, %v", i, got, want, err)
+		}
+	}
+}
