@@ -116,7 +116,9 @@ func back(facts []Known) *backing {
 			b.addTime(moment{at: t.UTC(), date: true, clock: true})
 		}
 		for _, t := range k.Texts {
-			b.texts = append(b.texts, strings.ToLower(fold(t)))
+			if t = strings.ToLower(fold(t)); t != "" {
+				b.texts = append(b.texts, t)
+			}
 		}
 	}
 	slices.SortFunc(b.names, func(x, y string) int { return len(y) - len(x) })

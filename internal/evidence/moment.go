@@ -47,8 +47,8 @@ func cutTimes(text string) (rest string, times []moment) {
 		return text, nil
 	}
 	cut(isoForm, func(m []string) (moment, bool) { return momentOf(m[1], m[2], m[3], m[4:]) })
-	cut(monthDay, func(m []string) (moment, bool) { return momentOf(m[3], month(m[1]), m[2], m[4:]) })
 	cut(dayMonth, func(m []string) (moment, bool) { return momentOf(m[3], month(m[2]), m[1], m[4:]) })
+	cut(monthDay, func(m []string) (moment, bool) { return momentOf(m[3], month(m[1]), m[2], m[4:]) })
 	cut(clockOnly, func(m []string) (moment, bool) { return momentOf("", "", "", m[1:]) })
 	cut(hourOnly, func(m []string) (moment, bool) { return momentOf("", "", "", []string{m[1], "00", "", m[2], ""}) })
 	return text, times

@@ -27,24 +27,31 @@ func UnitOf(metric string) string {
 	return ""
 }
 
-// most is how far a rounded number may be from what it stands for.
+// most is how far a number with one digit may be from what it stands for.
 const most = 0.02
 
 // near reports whether a number that was written with the given last digit
-// (0.1 for 4.2) stands for an actual one: it may be rounded up or down in its
-// last digit, by at most 2 % of the actual one.
+// (0.1 for 4.2) stands for an actual one. With two digits or more it may be
+// rounded to its last digit; beyond that it may be off by its last digit, but
+// by no more than 2 % of the actual one: 0.97 stands for 0.9731, 1 does not.
 func near(said, digit, actual float64) bool {
 	if math.IsNaN(actual) || math.IsInf(actual, 0) {
 		return false
 	}
-	return math.Abs(said-actual) <= math.Min(digit, most*math.Abs(actual))+1e-9*math.Abs(actual)
+	off := math.Min(digit, most*math.Abs(actual))
+	if math.Abs(said) >= 9.999*digit {
+		off = math.Max(off, digit/2)
+	}
+	return math.Abs(said-actual) <= off+1e-9*math.Abs(actual)
 }
 
 // lastDigit answers the worth of the last digit of a number that is not
-// zero: 0.01 for 0.97, 100 for 4200.
+// zero: 0.01 for 0.97, 100 for 4200. What is beyond nine digits is how a
+// computer counts, nothing that was said.
 func lastDigit(v float64) float64 {
-	text := strconv.FormatFloat(math.Abs(v), 'e', -1, 64)
+	text := strconv.FormatFloat(math.Abs(v), 'e', 8, 64)
 	mantissa, exponent, _ := strings.Cut(text, "e")
+	mantissa = strings.TrimRight(mantissa, "0")
 	e, err := strconv.Atoi(exponent)
 	if err != nil {
 		return 0
