@@ -148,11 +148,11 @@ func (s *Server) deliveries(ctx context.Context, q deliveriesInput) (List[ops.De
 	if err != nil {
 		return List[ops.Delivery]{}, err
 	}
-	states := ops.DeliveryFlow.States()
-	for _, state := range q.State {
-		if !slices.Contains(states, ops.DeliveryState(state)) {
-			return List[ops.Delivery]{}, invalid("state", "a delivery is queued, sending, delivered, dead or dropped; not %q", short(state))
-		}
+	if err := amongAll("state", "state of deliveries", q.State, ops.DeliveryFlow.States()); err != nil {
+		return List[ops.Delivery]{}, err
+	}
+	if err := s.checkChannel(ctx, q.Channel); err != nil {
+		return List[ops.Delivery]{}, err
 	}
 	items, next, err := s.store.Deliveries(ctx, store.DeliveryFilter{States: q.State, Channel: q.Channel, Incident: q.Incident, After: after, Limit: q.Limit})
 	return listOf(items, cursorOf("", next)), err
@@ -173,6 +173,9 @@ type auditInput struct {
 func (s *Server) audit(ctx context.Context, q auditInput) (List[ops.Transition], error) {
 	before, err := parseCursor("", q.Cursor)
 	if err != nil {
+		return List[ops.Transition]{}, err
+	}
+	if err := s.checkObject(ctx, q.Object); err != nil {
 		return List[ops.Transition]{}, err
 	}
 	limit := q.Limit

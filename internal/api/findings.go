@@ -25,27 +25,33 @@ func (s *Server) findings(ctx context.Context, q findingsInput) (List[ops.Findin
 	if f.After, err = parseCursor("", q.Cursor); err != nil {
 		return List[ops.Finding]{}, err
 	}
+	if err := s.checkFindings(ctx, q); err != nil {
+		return List[ops.Finding]{}, err
+	}
+	f.Severities = q.Severity
 	for _, state := range q.State {
-		switch ops.FindingState(state) {
-		case "active":
+		if state == active {
 			f.Active = true
-		case ops.FindingOpen, ops.FindingAcknowledged, ops.FindingResolved, ops.FindingClosed:
-			f.States = append(f.States, state)
-		default:
-			return List[ops.Finding]{}, invalid("state", "a finding is active, open, acknowledged, resolved or closed; not %q", short(state))
+			continue
 		}
+		f.States = append(f.States, state)
 	}
 	if f.Active && f.States != nil { // Several states together mean either.
 		f.Active, f.States = false, append(f.States, string(ops.FindingOpen), string(ops.FindingAcknowledged))
 	}
-	for _, severity := range q.Severity {
-		if !ops.Severity(severity).Valid() {
-			return List[ops.Finding]{}, invalid("severity", "a severity is warning or critical; not %q", short(severity))
-		}
-		f.Severities = append(f.Severities, severity)
-	}
 	items, next, err := s.store.Findings(ctx, f)
 	return listOf(items, cursorOf("", next)), err
+}
+
+func (s *Server) checkFindings(ctx context.Context, q findingsInput) error {
+	states := append([]ops.FindingState{active}, ops.FindingFlow.States()...)
+	if err := amongAll("state", "state of findings", q.State, states); err != nil {
+		return err
+	}
+	if err := amongAll("severity", "severity", q.Severity, []ops.Severity{ops.Warning, ops.Critical}); err != nil {
+		return err
+	}
+	return s.checkCondition(ctx, q.Condition)
 }
 
 // A FindingDetail is a finding with all that is known of it.

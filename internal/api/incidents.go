@@ -19,15 +19,15 @@ func (s *Server) incidents(ctx context.Context, q incidentsInput) (List[ops.Inci
 	if f.After, err = parseCursor("", q.Cursor); err != nil {
 		return List[ops.Incident]{}, err
 	}
+	if err := amongAll("state", "state of incidents", q.State, append([]ops.IncidentState{active}, ops.IncidentFlow.States()...)); err != nil {
+		return List[ops.Incident]{}, err
+	}
 	for _, state := range q.State {
-		switch ops.IncidentState(state) {
-		case "active":
+		if state == active {
 			f.States = append(f.States, string(ops.IncidentOpen), string(ops.IncidentAcknowledged), string(ops.IncidentMitigated))
-		case ops.IncidentOpen, ops.IncidentAcknowledged, ops.IncidentMitigated, ops.IncidentClosed:
-			f.States = append(f.States, state)
-		default:
-			return List[ops.Incident]{}, invalid("state", "an incident is active, open, acknowledged, mitigated or closed; not %q", short(state))
+			continue
 		}
+		f.States = append(f.States, state)
 	}
 	items, next, err := s.store.Incidents(ctx, f)
 	return listOf(items, cursorOf("", next)), err

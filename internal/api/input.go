@@ -86,8 +86,10 @@ func (f source) set(into reflect.Value, values []string) error {
 		if len(v) > 4096 || !plainText(v) {
 			return invalid(f.name, "%s is too long or is not text", f.name)
 		}
-		if f.enum != nil && v != "" && !slices.Contains(f.enum, v) {
-			return invalid(f.name, "%s must be one of %s", f.name, strings.Join(f.enum, ", "))
+		if f.enum != nil && v != "" {
+			if err := among(f.name, f.name, v, f.enum); err != nil {
+				return err
+			}
 		}
 	}
 	if len(values) == 0 || len(values) == 1 && values[0] == "" {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"reeve/internal/ops"
@@ -35,6 +36,15 @@ func (s *Server) resources(ctx context.Context, q resourcesInput) (any, error) {
 	}
 	after, err := parseCursor(q.Sort, q.Cursor)
 	if err != nil {
+		return nil, err
+	}
+	if err := amongAll("kind", "kind", q.Kind, kindNames()); err != nil {
+		return nil, err
+	}
+	if err := amongAll("presence", "presence", q.Presence, []ops.Presence{ops.Present, ops.Absent, ops.Removed}); err != nil {
+		return nil, err
+	}
+	if err := among("sort", "order", strings.TrimPrefix(q.Sort, "-"), []string{"", "name", "kind", "host", "observed_at"}); err != nil {
 		return nil, err
 	}
 	if q.Presence == nil {
