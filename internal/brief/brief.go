@@ -84,35 +84,3 @@ type Reading struct {
 	At     time.Time
 	Value  float64
 }
-
-// SeedLimits bound a seed context.
-type SeedLimits struct {
-	Tokens int64 // hard, for Text; by package tokens
-	// Pages of the seed leave out what no model may be shown: see Withhold.
-	Withhold Withhold
-}
-
-// Withhold says what no model is shown. The zero value withholds nothing.
-type Withhold struct {
-	Hosts  []string        // patterns of host names, * and ? match
-	Kinds  []string        // kinds of resources
-	Fields map[string]bool // labels, attributes, logs, processes, notes
-}
-
-// A Seed is the context that a model is given at first.
-type SeedContext struct {
-	Text     string          `json:"text"`
-	Tokens   int64           `json:"tokens" doc:"Estimated."`
-	Bytes    int64           `json:"bytes"`
-	Sections []SectionReport `json:"sections"`
-	Visible  []string        `json:"visible" doc:"IDs of the findings that are in it."`
-}
-
-// A SectionReport says what became of one section.
-type SectionReport struct {
-	Name    string `json:"name"`
-	Tokens  int64  `json:"tokens"`
-	Bytes   int64  `json:"bytes"`
-	Lines   int    `json:"lines"`
-	Dropped int    `json:"dropped" doc:"Lines that the budget had no room for."`
-}

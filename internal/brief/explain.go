@@ -27,9 +27,12 @@ const (
 // line answers text from the estate as one bounded line.
 func line(s string, limit int) string { return redact.Line(s, limit) }
 
+// place answers where a resource is, bounded.
+func place(r ops.Resource) string { return redact.Cut(Place(r), mostPlace) }
+
 // proof writes what a finding rests on: the numbers that were stored with it,
-// and lines that were read.
-func (v *view) proof(f ops.Finding) []string {
+// and lines that were read, as shown makes them.
+func (v *view) proof(f ops.Finding, shown func(x ops.Evidence, quote string) string) []string {
 	all := slices.Clone(v.Evidence[f.ID])
 	slices.SortStableFunc(all, func(a, b ops.Evidence) int { return b.TakenAt.Compare(a.TakenAt) }) // newest first
 	var proof []string
@@ -44,13 +47,13 @@ func (v *view) proof(f ops.Finding) []string {
 			}
 		}
 		for _, q := range x.Quotes {
-			q = line(q, mostQuote)
+			q = line(shown(x, q), mostQuote)
 			if q == "" || seen[q] || quotes == mostQuotes {
 				continue
 			}
 			seen[q] = true
 			quotes++
-			proof = append(proof, "read at " + x.TakenAt.UTC().Format("15:04:05") + ": " + q)
+			proof = append(proof, "read at "+x.TakenAt.UTC().Format("15:04:05")+": "+q)
 		}
 	}
 	return proof
@@ -71,7 +74,7 @@ func course(x ops.Evidence, s ops.Series) string {
 	if first := s.Points[0]; low < high {
 		text += fmt.Sprintf(" (%s before: %s; between %s and %s)", Age(last.At.Sub(first.At)), Amount(s.Metric, first.Value), Amount(s.Metric, low), Amount(s.Metric, high))
 	}
-	return line(text, mostWhat)
+	return redact.Cut(text, mostWhat)
 }
 
 func labelText(labels map[string]string) string {
@@ -91,6 +94,11 @@ func labelText(labels map[string]string) string {
 // began on the resource, its parents and its host; what of those is in
 // trouble itself; then what usually causes the condition.
 func (v *view) causes(f ops.Finding, r ops.Resource, g group) []string {
+	return append(v.clues(f, r, g), Fill(v.Advice[f.Condition].Causes, r)...)
+}
+
+// clues are the causes that are of this estate and not of the condition.
+func (v *view) clues(f ops.Finding, r ops.Resource, g group) []string {
 	up := v.above(r)
 	var causes []string
 	for _, x := range append([]ops.Resource{r}, up...) {
@@ -100,8 +108,7 @@ func (v *view) causes(f ops.Finding, r ops.Resource, g group) []string {
 	for i := range causes {
 		causes[i] = line(causes[i], mostWhat)
 	}
-	causes = append(causes, v.troubles(f, r, up, g)...)
-	return append(causes, Fill(v.Advice[f.Condition].Causes, r)...)
+	return append(causes, v.troubles(f, r, up, g)...)
 }
 
 // above answers the parents of a resource and its host, nearest first.

@@ -169,9 +169,9 @@ func (v *view) item(g group) ops.RunItem {
 	root := g.root()
 	r := v.resource(root.ResourceID)
 	i := ops.RunItem{
-		FindingID: root.ID, IncidentID: root.IncidentID, Condition: root.Condition, ResourceID: root.ResourceID, Place: line(Place(r), mostPlace),
+		FindingID: root.ID, IncidentID: root.IncidentID, Condition: root.Condition, ResourceID: root.ResourceID, Place: place(r),
 		Severity: g.severity(), What: line(root.Summary, mostWhat), Since: root.FirstSeen, News: v.news(g),
-		Evidence: v.proof(root), Causes: v.causes(root, r, g), Checks: Fill(v.Advice[root.Condition].Checks, r),
+		Evidence: v.proof(root, asIs), Causes: v.causes(root, r, g), Checks: Fill(v.Advice[root.Condition].Checks, r),
 		Affects: v.affects(g, r), Before: v.past(root),
 	}
 	i.Rank = v.rank(i, g)
@@ -225,7 +225,7 @@ func (v *view) cleared() []ops.RunItem {
 	for _, f := range ended {
 		r := v.resource(f.ResourceID)
 		items = append(items, ops.RunItem{FindingID: f.ID, IncidentID: f.IncidentID, Condition: f.Condition, ResourceID: f.ResourceID,
-			Place: line(Place(r), mostPlace), Severity: f.Severity, Rank: float64(10 * f.Severity.Rank()), Since: f.FirstSeen, News: Cleared,
+			Place: place(r), Severity: f.Severity, Rank: float64(10 * f.Severity.Rank()), Since: f.FirstSeen, News: Cleared,
 			What: line(f.Summary, mostWhat) + "; over since " + stamp(f.ResolvedAt) + " (" + f.ResolvedBy + ")"})
 	}
 	return items
@@ -244,7 +244,7 @@ func (v *view) holding() []ops.RunItem {
 		}
 		told[key] = true
 		r := v.resource(h.ResourceID)
-		items = append(items, ops.RunItem{Condition: h.Condition, ResourceID: h.ResourceID, Place: line(Place(r), mostPlace), Severity: h.Severity,
+		items = append(items, ops.RunItem{Condition: h.Condition, ResourceID: h.ResourceID, Place: place(r), Severity: h.Severity,
 			Rank: float64(20 + 10*h.Severity.Rank()), Since: h.Since, News: Forecast,
 			What:   line(h.Summary, mostWhat) + "; true for " + h.Held.Round(time.Second).String() + " of the " + h.Hold.String() + " after which it is a finding",
 			Checks: Fill(v.Advice[h.Condition].Checks, r)})
@@ -259,5 +259,7 @@ func (v *view) resource(id string) ops.Resource {
 	}
 	return ops.Resource{ID: id, Kind: "resource", Name: id, HostName: "unknown"}
 }
+
+func asIs(_ ops.Evidence, quote string) string { return quote }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

@@ -69,7 +69,7 @@ var parts = []struct {
 	seen  ops.Attrs
 }{
 	{ops.KindFilesystem, []string{"/", "/var", "/srv", "/var/lib/docker", "/backup"}, ops.Attrs{"fs": "ext4", "device": "/dev/sda2"}},
-	{ops.KindDisk, []string{"sda", "sdb", "nvme0n1"}, ops.Attrs{"model": "Samsung SSD 870", "health": "PASSED"}},
+	{ops.KindDisk, []string{"sda", "sdb", "nvme0n1"}, ops.Attrs{"model": "Samsung SSD 870", "smart_passed": "true"}},
 	{ops.KindContainer, []string{"traefik-1", "nextcloud-app-1", "postgres-1", "redis-1", "grafana-1", "jellyfin-1", "immich-server-1", "paperless-1", "vaultwarden-1", "gitea-1"},
 		ops.Attrs{"state": "running", "image": "ghcr.io/example/app:1.4.2", "health": "healthy"}},
 	{ops.KindUnit, []string{"ssh.service", "docker.service", "cron.service", "smartd.service", "zfs-zed.service", "nfs-server.service"}, ops.Attrs{"active_state": "active", "sub_state": "running"}},
@@ -77,7 +77,7 @@ var parts = []struct {
 	{ops.KindService, []string{"web", "db", "cache"}, ops.Attrs{"desired": "1", "running": "1"}},
 	{ops.KindPool, []string{"tank"}, ops.Attrs{"health": "ONLINE"}},
 	{ops.KindCertificate, []string{":443", ":8443"}, ops.Attrs{"issuer": "R11"}},
-	{ops.KindCheck, []string{"login page"}, ops.Attrs{"state": "ok"}},
+	{ops.KindCheck, []string{"login page"}, ops.Attrs{"up": "true"}},
 }
 
 func (m *maker) host(size int) {
@@ -133,24 +133,19 @@ var faults = []struct {
 }
 
 func (m *maker) problems(n int) {
-	taken := map[string]bool{}
+	free := map[ops.Kind][]ops.Resource{}
+	for _, r := range m.e.Scope {
+		free[r.Kind] = append(free[r.Kind], r)
+	}
 	for i := range n {
 		fault := faults[i%len(faults)]
-		var fits []ops.Resource
-		for _, r := range m.e.Scope {
-			if r.Kind == fault.kind && !taken[r.ID] {
-				fits = append(fits, r)
-			}
+		for k := 0; len(free[fault.kind]) == 0; k++ { // there are no more of the kind: another kind has a problem then
+			fault.kind = ops.Kinds[k].Kind
 		}
-		if len(fits) == 0 { // a small estate lacks the kind: its host has a problem then
-			for _, r := range m.e.Scope {
-				if !taken[r.ID] {
-					fits = append(fits, r)
-				}
-			}
-		}
-		r := fits[m.rand.IntN(len(fits))]
-		taken[r.ID] = true
+		fits := free[fault.kind]
+		at := m.rand.IntN(len(fits))
+		r := fits[at]
+		free[fault.kind] = append(fits[:at:at], fits[at+1:]...)
 		began := Now.Add(-time.Duration(5+m.rand.IntN(90)) * time.Minute)
 		f := ops.Finding{ID: m.id(ops.FindingID), ResourceID: r.ID, Condition: fault.condition, State: ops.FindingOpen, Severity: fault.severity,
 			Peak: fault.severity, Origin: "rule", Summary: fmt.Sprintf(fault.summary, r.Name), FirstSeen: began, LastSeen: Now, OpenedAt: began.Add(30 * time.Second),
