@@ -20,7 +20,8 @@ type Env struct {
 	// recorded tree they do not, and a collector reads files in Root/.reeve
 	// instead where it documents them.
 	Live bool
-	// DockerSockets and PodmanSockets are paths to try in order.
+	// DockerSockets and PodmanSockets are paths to try in order; a * in one
+	// stands for any name.
 	DockerSockets, PodmanSockets []string
 	// Run starts one of the programs that Tools names, without a shell.
 	Run Runner

@@ -48,6 +48,10 @@ type Collector struct {
 	news  []*ops.Event
 	saved time.Time
 	quiet time.Time // until when an absent engine is not looked for
+	// kills and memory are what the kernel knows and the engine does not
+	// tell; nil where it does, or where it is not this kernel.
+	kills  *killLog
+	memory *memoryTree
 }
 
 // known is what a pass keeps of a container for the next.
@@ -79,7 +83,10 @@ type state struct {
 func NewCollector(env collect.Env, runtime string, paths []string) *Collector {
 	c := &Collector{
 		env: env, runtime: runtime, paths: paths, record: newRecord(),
-		known: map[string]*known{}, digests: map[string]string{}, told: map[string]time.Time{},
+		known: map[string]*known{}, digests: map[string]string{}, told: map[string]time.Time{}, memory: newMemoryTree(env),
+	}
+	if runtime == Podman && env.Live {
+		c.kills = newKillLog(env.RootPath("dev", "kmsg"))
 	}
 	return c
 }
@@ -151,8 +158,9 @@ func (c *Collector) remedy() string {
 
 // catchUp takes in the events since the last pass.
 func (c *Collector) catchUp(ctx context.Context, out *collect.Batch, list []Container) error {
-	places := map[string]string{}
+	places, names := map[string]string{}, map[string]string{}
 	for _, x := range list {
+		names[x.ID] = x.Name
 		if p, ok := placeOf(x.Labels); ok && !p.OneOff {
 			places[x.Name] = p.key()
 		}
@@ -171,9 +179,12 @@ func (c *Collector) catchUp(ctx context.Context, out *collect.Batch, list []Cont
 	} else if err != nil {
 		return err
 	}
+	if c.kills != nil {
+		events = withKills(events, c.kills.read(time.Now()), names, since)
+	}
 	ooms := map[string]*ops.Event{}
 	for _, v := range events {
-		id := v.ID + "/" + v.Action + "/" + strconv.FormatInt(v.At.UnixNano(), 10)
+		id := v.source()
 		if _, dup := c.told[id]; dup {
 			continue
 		}

@@ -68,7 +68,7 @@ func (e *Denied) Error() string { return "no permission to use " + e.Path }
 func Find(ctx context.Context, runtime string, paths []string) (*Engine, error) {
 	var failed, denied error
 	var tried []string
-	for _, path := range paths {
+	for _, path := range expand(paths) {
 		real, err := filepath.EvalSymlinks(path)
 		switch {
 		case errors.Is(err, fs.ErrPermission):
@@ -101,6 +101,19 @@ func Find(ctx context.Context, runtime string, paths []string) (*Engine, error) 
 	return nil, collect.ErrAbsent
 }
 
+// expand answers the paths with those that match in a pattern's place.
+func expand(paths []string) (all []string) {
+	for _, path := range paths {
+		if !strings.Contains(path, "*") {
+			all = append(all, path)
+			continue
+		}
+		found, _ := filepath.Glob(path) // its error is of the pattern, which then matches nothing
+		all = append(all, found...)
+	}
+	return all
+}
+
 // open asks the engine behind a socket what it is.
 func open(ctx context.Context, path string) (*Engine, error) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Type() != fs.ModeSocket {
@@ -121,21 +134,37 @@ func open(ctx context.Context, path string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := e.api.ServerVersion(ctx, client.ServerVersionOptions{})
-	if err != nil {
+	if err := e.identify(ctx); err != nil {
 		e.Close()
 		return nil, fmt.Errorf("the engine at %s does not answer: %w", path, err)
 	}
+	return e, nil
+}
+
+// identify asks the engine what it is. A ping says it: Podman starts other
+// programs to answer a question for its version, and needs long for that
+// where there is much to do.
+func (e *Engine) identify(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine/_ping", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := e.raw.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", resp.StatusCode)
+	}
 	e.Runtime = Docker
-	for _, c := range v.Components {
-		if strings.Contains(strings.ToLower(c.Name), "podman") {
-			e.Runtime, e.libpod = Podman, "4.0.0"
-			if v := c.Details["APIVersion"]; v != "" && strings.Trim(v, "0123456789.") == "" {
-				e.libpod = v
-			}
+	if v := resp.Header.Get("Libpod-Api-Version"); v != "" {
+		e.Runtime, e.libpod = Podman, "4.0.0"
+		if len(v) < 20 && strings.Trim(v, "0123456789.") == "" {
+			e.libpod = v
 		}
 	}
-	return e, nil
+	return nil
 }
 
 func newEngine(path string) (*Engine, error) {

@@ -33,14 +33,18 @@ type Detail struct {
 	Policy        string // no, always, unless-stopped, on-failure
 	MemoryLimit   uint64 // 0 for none
 	TTY           bool
+	PID           int // of its first process, 0 when it does not run
 }
 
 // A Usage is one reading of a container's use of the machine. A figure that
 // the engine does not give is nil: unknown is not 0.
 type Usage struct {
-	At                      time.Time
-	CPU                     uint64 // nanoseconds of one core since the start
-	Memory                  *uint64
+	At     time.Time
+	CPU    uint64 // nanoseconds of one core since the start
+	Memory *uint64
+	// Gross says that Memory holds the file pages that the kernel would give
+	// back before it kills anything; the engine does not tell how many.
+	Gross                   bool
 	Pids                    *uint64
 	Received, Sent          *uint64
 	BlockRead, BlockWritten *uint64
@@ -49,12 +53,23 @@ type Usage struct {
 // An Event is something that happened to a container.
 type Event struct {
 	ID, Name string
-	Action   string // start, die, kill, stop, oom
+	Action   string // start, die, kill, stop, oom, health_status
 	At       time.Time
 	ExitCode int    // of die
 	Signal   string // of kill
 	// Unsure says that the engine does not always tell of a stop.
 	Unsure bool
+	// Seq is the number of the kernel's record that tells of it, of an oom
+	// that the engine did not tell of.
+	Seq uint64
+}
+
+// source answers what marks the event, however often it is read.
+func (v Event) source() string {
+	if v.Seq != 0 {
+		return v.ID + "/" + v.Action + "/kernel/" + strconv.FormatUint(v.Seq, 10)
+	}
+	return v.ID + "/" + v.Action + "/" + strconv.FormatInt(v.At.UnixNano(), 10)
 }
 
 // A Line is one line of a container's log.
@@ -127,7 +142,7 @@ func parseInspect(b []byte) (Detail, error) {
 		State struct {
 			Status, Error, StartedAt, FinishedAt string
 			OOMKilled                            bool
-			ExitCode                             int
+			ExitCode, Pid                        int
 			Health                               *struct{ Status string }
 		}
 		RestartCount int
@@ -144,7 +159,7 @@ func parseInspect(b []byte) (Detail, error) {
 		State: stateWord(a.State.Status), Health: "none", ExitCode: a.State.ExitCode, OOMKilled: a.State.OOMKilled,
 		Error: a.State.Error, StartedAt: moment(a.State.StartedAt), FinishedAt: moment(a.State.FinishedAt),
 		RestartCount: max(0, a.RestartCount), Policy: a.HostConfig.RestartPolicy.Name,
-		MemoryLimit: uint64(max(0, a.HostConfig.Memory)), TTY: a.Config.Tty,
+		MemoryLimit: uint64(max(0, a.HostConfig.Memory)), TTY: a.Config.Tty, PID: a.State.Pid,
 	}
 	if a.State.Health != nil {
 		d.Health = health(a.State.Health.Status)
@@ -183,7 +198,7 @@ func parseUsage(b []byte) (Usage, error) {
 	u := Usage{At: a.Read.UTC(), CPU: a.CPUStats.CPUUsage.TotalUsage}
 	if a.MemoryStats.Usage > 0 {
 		m := workingSet(a.MemoryStats)
-		u.Memory = &m
+		u.Memory, u.Gross = &m, len(a.MemoryStats.Stats) == 0
 	}
 	if n := a.PidsStats.Current; n > 0 {
 		u.Pids = &n
@@ -264,6 +279,8 @@ func (m message) event() (v Event, ok bool) {
 	case "kill":
 		v.Signal = attrs["signal"]
 	case "start", "stop", "oom":
+	case "health_status":
+		// Podman's; Docker puts the health into the action, and into its list.
 	default:
 		return Event{}, false
 	}

@@ -42,7 +42,7 @@ func TestUsageOfEachShape(t *testing.T) {
 		// tmpfs (shmem) counts, both lists of file pages do not.
 		{"stats_docker_cgroup2.json", Usage{At: at("2026-03-01T12:00:10.5Z"), CPU: 5e9, Memory: of(60 << 20), Pids: of(23),
 			Received: of(2000), Sent: of(1000), BlockRead: of(4097000), BlockWritten: of(1024000)}},
-		{"stats_podman_4.3_cgroup1.json", Usage{Memory: of(335872), Pids: of(1), Received: of(0), Sent: of(0)}},
+		{"stats_podman_4.3_cgroup1.json", Usage{Memory: of(335872), Gross: true, Pids: of(1), Received: of(0), Sent: of(0)}},
 	} {
 		got, err := parseUsage(recorded(t, x.file))
 		if err != nil {

@@ -57,6 +57,7 @@ func (c *Collector) readUsage(ctx context.Context, now time.Time, list []Contain
 				if err != nil || !ok {
 					u = Usage{}
 				}
+				c.memory.net(&u, id, c.known[id].PID)
 				got[i][id] = u
 			}
 		})

@@ -69,21 +69,27 @@ func baseEnv(log *slog.Logger, r Roots) collect.Env {
 }
 
 // dockerSockets answers where Docker listens: what DOCKER_HOST says, the
-// system's socket, and those of users who run it without root.
+// system's socket, and those of users who run it without root. The last is a
+// pattern: users come and go.
 func dockerSockets(root string) []string {
-	var sockets []string
-	if path, ok := strings.CutPrefix(os.Getenv("DOCKER_HOST"), "unix://"); ok {
+	return append(ownSockets("DOCKER_HOST", "docker.sock"), filepath.Join(root, "run", "docker.sock"),
+		filepath.Join(root, "var", "run", "docker.sock"), filepath.Join(root, "run", "user", "*", "docker.sock"))
+}
+
+// podmanSockets is dockerSockets for Podman.
+func podmanSockets(root string) []string {
+	return append(ownSockets("CONTAINER_HOST", "podman", "podman.sock"), filepath.Join(root, "run", "podman", "podman.sock"),
+		filepath.Join(root, "run", "user", "*", "podman", "podman.sock"))
+}
+
+// ownSockets answers where the agent's own environment says that an engine
+// listens: by the variable that its client reads, and in the user's folder.
+func ownSockets(variable string, elem ...string) (sockets []string) {
+	if path, ok := strings.CutPrefix(os.Getenv(variable), "unix://"); ok {
 		sockets = append(sockets, path)
 	}
-	return append(sockets, append([]string{filepath.Join(root, "run", "docker.sock"), filepath.Join(root, "var", "run", "docker.sock")},
-		userSockets(root, "docker.sock")...)...)
-}
-
-func podmanSockets(root string) []string {
-	return append([]string{filepath.Join(root, "run", "podman", "podman.sock")}, userSockets(root, "podman", "podman.sock")...)
-}
-
-func userSockets(root string, elem ...string) []string {
-	found, _ := filepath.Glob(filepath.Join(append([]string{root, "run", "user", "*"}, elem...)...))
-	return found
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		sockets = append(sockets, filepath.Join(append([]string{dir}, elem...)...))
+	}
+	return sockets
 }

@@ -87,3 +87,18 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// Engines are found where their own clients find them, and where the system
+// has them.
+func TestSocketsAreFound(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "/run/user/7")
+	t.Setenv("CONTAINER_HOST", "unix:///a/p.sock")
+	t.Setenv("DOCKER_HOST", "tcp://elsewhere:2375")
+	env := LiveEnv(slog.New(slog.DiscardHandler), Roots{})
+	if got := strings.Join(env.PodmanSockets, " "); got != "/a/p.sock /run/user/7/podman/podman.sock /run/podman/podman.sock /run/user/*/podman/podman.sock" {
+		t.Error(got)
+	}
+	if got := strings.Join(env.DockerSockets, " "); got != "/run/user/7/docker.sock /run/docker.sock /var/run/docker.sock /run/user/*/docker.sock" {
+		t.Error(got)
+	}
+}
