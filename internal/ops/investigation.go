@@ -83,6 +83,7 @@ type InvestigationDetail struct {
 	Next       []string            `json:"next,omitempty" doc:"What a person should look at."`
 	Rejected   []RunRejection      `json:"rejected,omitempty"`
 	Turns      int64               `json:"turns"`
+	ModelNote  string              `json:"model_note,omitempty" doc:"Why no model was asked, or why it did not come to an end."`
 }
 
 // An InvestigationStep is one look: a step of the runbook, or a call of a tool

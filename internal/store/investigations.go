@@ -224,3 +224,17 @@ func investigationTransition(verb string, from ops.InvestigationState, i ops.Inv
 	return ops.Transition{Actor: why.Actor, OnBehalf: why.OnBehalf, Verb: verb, Object: "investigation", ObjectID: i.ID,
 		From: string(from), To: string(i.State), Reason: why.Reason, Facts: facts}
 }
+
+// ChangesOf answers the transitions of some resources within a time, the
+// oldest first; at most the newest 1,000.
+func (v view) ChangesOf(ctx context.Context, resourceIDs []string, from, to time.Time) ([]ops.Transition, error) {
+	w := where{}
+	w.add(`object = 'resource'`)
+	w.in("object_id", resourceIDs)
+	w.add(`at_ms >= $? AND at_ms <= $?`, toMS(from), toMS(to))
+	rows, err := v.q.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit`+w.text()+` ORDER BY seq DESC LIMIT `+w.arg(maxLimit), w.args...)
+	if err != nil {
+		return nil, fmt.Errorf("read changes of resources: %w", err)
+	}
+	return reversed(collectRows(rows, scanTransition))
+}
