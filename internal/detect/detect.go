@@ -19,6 +19,8 @@ type Definition struct {
 	// Role says how near to a root cause the condition is; grouping makes the
 	// member with the highest role the root.
 	Role Role
+	// Future says that it tells of what is to come: nothing fails from it yet.
+	Future bool
 	// Metrics are the metrics it reads. Window is how far back; zero means
 	// only the newest reading, at most Stale old.
 	Metrics []string

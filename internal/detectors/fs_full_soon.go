@@ -16,6 +16,7 @@ var _ = all.Add(detect.Definition{
 		"It must last for ten minutes and clears when the growth stopped or slowed for half an hour.",
 	Kinds:   []ops.Kind{ops.KindFilesystem},
 	Role:    detect.Storage,
+	Future:  true,
 	Metrics: []string{"fs_used_ratio", "fs_size_bytes"},
 	Window:  6 * time.Hour,
 	Hold:    10 * time.Minute,

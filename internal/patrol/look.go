@@ -13,6 +13,8 @@ type look struct {
 	run    ops.Run
 	estate brief.Estate
 	items  []ops.RunItem
+	// withModel says that a model is asked: the budget stage decided it.
+	withModel bool
 	// record is what the model was given and answered, as JSON, for a replay;
 	// it is stored with the outcome. Empty without a model.
 	record []byte
@@ -73,4 +75,5 @@ type Done struct {
 	Health  ops.RunHealth `json:"health,omitempty"`
 	Summary string        `json:"summary,omitempty"`
 	Err     string        `json:"error,omitempty"`
+	Into    string        `json:"merged_into,omitempty"`
 }

@@ -14,13 +14,20 @@ package patrol
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"reeve/internal/brief"
+	"reeve/internal/config"
 	"reeve/internal/detect"
+	"reeve/internal/llm"
 	"reeve/internal/loop"
 	"reeve/internal/ops"
 	"reeve/internal/store"
+	"reeve/internal/tool"
 	"reeve/internal/tsdb"
 )
 
@@ -40,17 +47,30 @@ type Settings struct {
 	Keep        time.Duration
 }
 
+// Knowledge is what is known beyond the estate itself.
+type Knowledge struct {
+	// Notes answers the notes that count for resources and for the estate.
+	Notes func(ctx context.Context, resources []string) ([]ops.Note, error)
+	// Before tells the last time that a condition was true of a resource and
+	// what solved it; "" for never.
+	Before func(ctx context.Context, condition, resourceID string) (string, error)
+}
+
 // Options are what New takes.
 type Options struct {
 	Log         *slog.Logger
 	Store       *store.Store
 	Metrics     *tsdb.DB
+	Router      *llm.Router
+	Tools       func(tool.Profile, tool.Desk) tool.Toolbox // of one run
 	Definitions []detect.Definition
+	Knowledge   Knowledge
 	Settings    Settings
 	// ConfigDigest is of the configuration in effect: another one than at the
 	// last start asks for a look.
 	ConfigDigest string
-	// Node names this server among several on one database.
+	// Node names this server among several on one database, also after a
+	// restart.
 	Node string
 }
 
@@ -59,20 +79,120 @@ type Patrol struct {
 	log     *slog.Logger
 	store   *store.Store
 	metrics *tsdb.DB
-	defs    []detect.Definition
+	router  *llm.Router
+	tools   func(tool.Profile, tool.Desk) tool.Toolbox
+	know    Knowledge
 	set     Settings
 	digest  string
 	node    string
 	started time.Time
+	byName  map[string]detect.Definition
+	advice  map[string]brief.Advice
 
-	work    *loop.Loop
-	follow  *loop.Loop
+	work, follow, events, prune *loop.Loop
+
+	// Of the following pass alone.
+	compared bool // the configuration with that of the last start
+	begun    bool // the look after the start was decided about
+	placed   bool // the cursor stands
+
+	nextAt atomic.Int64 // the next scheduled run, in ms; 0 before it is known
+
 	mu      sync.Mutex
-	current *current // the run that goes on in this process, nil for none
+	current *current   // the run that goes on in this process, nil for none
+	live    *broadcast // its events
 }
 
 // current is the run that goes on.
 type current struct {
 	run  ops.Run
 	stop context.CancelCauseFunc
+}
+
+// New makes a Patrol. It refuses settings that mean nothing.
+func New(o Options) (*Patrol, error) {
+	if err := o.Settings.check(); err != nil {
+		return nil, err
+	}
+	p := &Patrol{log: o.Log, store: o.Store, metrics: o.Metrics, router: o.Router, tools: o.Tools, know: o.Knowledge, set: o.Settings,
+		digest: o.ConfigDigest, node: o.Node, started: time.Now().UTC(), byName: map[string]detect.Definition{}, advice: map[string]brief.Advice{}}
+	for _, d := range o.Definitions {
+		p.byName[d.Name] = d
+		p.advice[d.Name] = brief.Advice{Title: d.Title, Role: int(d.Role), Causes: d.Causes, Checks: d.Checks, Future: d.Future}
+	}
+	p.work = &loop.Loop{Name: "patrol", Doc: "Does the patrol that is due.", Every: workEvery, Timeout: p.set.Timeout + time.Minute, Pass: p.Pass}
+	p.follow = &loop.Loop{Name: "patrol_triggers", Doc: "Reads what happened and keeps the schedule: what asks for a patrol.", Every: followEvery,
+		Timeout: time.Minute, Pass: p.Follow}
+	p.events = &loop.Loop{Name: "patrol_events", Doc: "Stores what a patrol does while it goes on, for those who follow it.", Every: eventsEvery, Pass: p.flush}
+	p.prune = &loop.Loop{Name: "patrol_prune", Doc: "Deletes patrols that are kept no longer.", Every: time.Hour, Pass: p.pruneOld}
+	return p, nil
+}
+
+// The rhythm of the passes; each is woken before when there is something.
+const (
+	workEvery   = 5 * time.Second
+	followEvery = 2 * time.Second
+	eventsEvery = 10 * time.Second
+)
+
+// Loops answers the passes for the process to run.
+func (p *Patrol) Loops() []*loop.Loop { return []*loop.Loop{p.work, p.follow, p.events, p.prune} }
+
+// Wake asks for a look at what happened soon.
+func (p *Patrol) Wake() { p.follow.Wake() }
+
+const (
+	leastEvery = 10 * time.Minute
+	mostEvery  = 7 * 24 * time.Hour
+)
+
+func (s Settings) check() error {
+	switch {
+	case s.Every != 0 && (s.Every < leastEvery || s.Every > mostEvery):
+		return ops.Errorf(ops.Invalid, "patrol.every is %v: set 10m to 7d, or 0 for no patrol by the clock", s.Every)
+	case s.Spacing < 0 || s.Pacing < 0 || s.QuietRuns < 0:
+		return ops.Errorf(ops.Invalid, "patrol.spacing, patrol.pacing and patrol.quiet_runs are not below 0")
+	case s.Timeout < 10*time.Second:
+		return ops.Errorf(ops.Invalid, "patrol.timeout is %v: set 10s or more", s.Timeout)
+	case s.Keep < 24*time.Hour:
+		return ops.Errorf(ops.Invalid, "patrol.keep is %v: set 1d or more", s.Keep)
+	case !s.MinSeverity.Valid():
+		return ops.Errorf(ops.Invalid, "patrol.min_severity is %q: set warning or critical", s.MinSeverity)
+	}
+	for _, e := range s.Events {
+		if !slices.Contains(Events, e) {
+			hint := ""
+			if near := config.Nearest(string(e), names(Events)); near != "" {
+				hint = "; did you mean " + near + "?"
+			}
+			return ops.Errorf(ops.Invalid, "patrol.events: there is no event %q%s; they are %s, or none", e, hint, strings.Join(names(Events), ", "))
+		}
+	}
+	return nil
+}
+
+// Events are the events that may ask for a patrol.
+var Events = []ops.TriggerKind{ops.TriggerOpened, ops.TriggerRose, ops.TriggerFlapping, ops.TriggerCleared, ops.TriggerAnomaly,
+	ops.TriggerConfig, ops.TriggerInventory, ops.TriggerAction}
+
+func names(kinds []ops.TriggerKind) []string {
+	all := make([]string, len(kinds))
+	for i, k := range kinds {
+		all[i] = string(k)
+	}
+	return all
+}
+
+// pruneOld deletes runs that are kept no longer, some at a time.
+func (p *Patrol) pruneOld(ctx context.Context) error {
+	for more := true; more; {
+		err := p.store.Tx(ctx, time.Now(), func(tx *store.Tx) (err error) {
+			_, more, err = tx.PruneRuns(ctx, tx.Now().Add(-p.set.Keep))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
