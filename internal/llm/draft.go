@@ -98,11 +98,11 @@ func (w *wire) finish(d *draft, r Request, ex *exchange, err error) (Reply, erro
 	began := ex.status/100 == 2 && ex.failure == nil
 	if began && (!d.told || d.tokens.Input == 0) {
 		reply.Estimated = true
-		reply.Tokens.Input = max(d.tokens.Input, estimateRequest(r))
+		reply.Tokens.Input = max(d.tokens.Input, EstimateRequest(r))
 		reply.Tokens.Output = max(d.tokens.Output, estimateMessage(reply.Message)+d.size)
 	}
 	if err != nil {
-		return reply, w.tooLong(err, estimateRequest(r))
+		return reply, w.tooLong(err, EstimateRequest(r))
 	}
 	return reply, nil
 }
@@ -137,41 +137,12 @@ func refusal(code, text string) error {
 // count takes a number of tokens as a provider says it.
 func count[N int | int32 | int64](n N) int64 { return max(int64(n), 0) }
 
-// estimateRequest answers about how many tokens a request takes, rather more.
-func estimateRequest(r Request) int64 {
-	n := tokens.Estimate(r.System)
-	for _, t := range r.Tools {
-		n += tokens.Estimate(t.Name) + tokens.Estimate(t.Doc) + estimateJSON(t.Schema)
-	}
-	if r.Schema != nil {
-		n += estimateJSON(r.Schema)
-	}
-	for _, m := range r.Messages {
-		n += estimateMessage(m) + 4
-	}
-	return n
-}
-
 func estimateMessage(m Message) int64 {
 	var n int64
 	for _, p := range m.Parts {
-		n += tokens.Estimate(p.Text)
-		if p.Call != nil {
-			n += tokens.Estimate(p.Call.Name) + tokens.Estimate(string(p.Call.Input)) + 4
-		}
-		if p.Result != nil {
-			n += tokens.Estimate(p.Result.Text) + 4
-		}
+		n += EstimatePart(p)
 	}
 	return n
-}
-
-func estimateJSON(v any) int64 {
-	b, err := encode(v)
-	if err != nil {
-		return 0
-	}
-	return tokens.Estimate(string(b))
 }
 
 // asText asks in words for a structured reply where the provider cannot be

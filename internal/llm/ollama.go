@@ -157,7 +157,7 @@ func (p *ollamaProvider) size(ctx context.Context, r Request) (int64, error) {
 	if output <= 0 {
 		output = defaultMaxOutput
 	}
-	need := estimateRequest(r) + output
+	need := EstimateRequest(r) + output
 	limit := p.w.window
 	if limit == 0 {
 		limit = p.windowOf(ctx, r.Model)
