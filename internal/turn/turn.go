@@ -9,7 +9,6 @@ package turn
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"reeve/internal/llm"
@@ -27,6 +26,20 @@ type Job struct {
 	Limits Limits
 	Veil   *Veil       // hides names from the model; nil: none is hidden
 	See    func(Event) // what happens, as it happens; may be nil
+}
+
+func (l Limits) filled() Limits {
+	l.Turns, l.Calls = or(l.Turns, 8), or(l.Calls, 24)
+	l.Input, l.Tokens, l.MaxOutput = or(l.Input, 20_000), or(l.Tokens, 60_000), or(l.MaxOutput, 1_500)
+	l.Time = or(l.Time, 5*time.Minute)
+	return l
+}
+
+func or[N int | int64 | time.Duration](n, instead N) N {
+	if n <= 0 {
+		return instead
+	}
+	return n
 }
 
 // Limits end a job; a zero field takes the default.
@@ -69,11 +82,11 @@ type Stop string
 // The stops.
 const (
 	StopDone   Stop = "done"         // the model called no more tools
-	StopTurns  Stop = "turn_limit"   // the last turn was without tools
-	StopCalls  Stop = "call_limit"   // likewise
-	StopInput  Stop = "input_limit"  // the next request would have passed it
+	StopTurns  Stop = "turn_limit"   // it still wanted tools in the last turn, which has none
+	StopCalls  Stop = "call_limit"   // likewise, all calls being made
+	StopInput  Stop = "input_limit"  // the next request would have passed the limit
 	StopTokens Stop = "token_limit"  // likewise
-	StopTime   Stop = "time_limit"   //
+	StopTime   Stop = "time_limit"   // it took too long
 	StopLength Stop = "reply_length" // the reply did not fit into MaxOutput
 	StopFailed Stop = "failed"       // the model could not be asked: the error says why
 )
@@ -88,12 +101,6 @@ type Result struct {
 	Bytes          int64      // of all prompts, as we made them
 	Model          string     // that answered last
 	Calls          []ops.RunToolCall
-	Messages       []llm.Message // the transcript, with the seed
+	Messages       []llm.Message // the transcript, with the seed: results whole and not fenced, names shown
 	Stopped        Stop
-}
-
-// Run does a job. The error is that of the model when it could not be asked
-// (an *llm.Error), or of the context.
-func Run(ctx context.Context, j Job) (Result, error) {
-	return Result{Stopped: StopFailed}, errors.New("turn: not built yet")
 }
