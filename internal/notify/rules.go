@@ -27,7 +27,7 @@ type Rules struct {
 type Route struct {
 	Severities []string          `json:"severities,omitempty" doc:"warning, critical."`
 	Kinds      []string          `json:"kinds,omitempty" doc:"Kinds of resources."`
-	Conditions []string          `json:"conditions,omitempty" doc:"Conditions."`
+	Conditions []string          `json:"conditions,omitempty" doc:"Conditions; advisory for all that only a model saw, which is told only where a route names it."`
 	Hosts      []string          `json:"hosts,omitempty" doc:"Names of hosts."`
 	Names      []string          `json:"names,omitempty" doc:"Names of resources."`
 	Labels     map[string]string `json:"labels,omitempty" doc:"Labels of the resource."`
@@ -123,9 +123,13 @@ func (p Policy) known(names []string, setting string) error {
 // Channels answers the names of the channels that are to be told of a
 // finding.
 func (p Policy) Channels(f ops.Finding, r ops.Resource) []string {
+	advice := f.Origin == ops.OriginPatrol
+	if advice {
+		f.Condition = ops.Advisory
+	}
 	var names []string
 	for _, route := range p.routes {
-		if !route.matches(f, r) {
+		if !route.matches(f, r) || advice && len(route.Conditions) == 0 {
 			continue
 		}
 		names = append(names, route.Channels...)
@@ -134,7 +138,7 @@ func (p Policy) Channels(f ops.Finding, r ops.Resource) []string {
 			return slices.Compact(names)
 		}
 	}
-	if names == nil {
+	if names == nil && !advice {
 		return p.channels
 	}
 	slices.Sort(names)

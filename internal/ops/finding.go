@@ -27,6 +27,7 @@ const (
 	FindingRemediate   FindingEvent = "remediate" // a verified action
 	FindingObsolete    FindingEvent = "obsolete"  // the resource was removed
 	FindingAccept      FindingEvent = "accept"    // a person's word, where no detector can check it
+	FindingLapse       FindingEvent = "lapse"     // only a model saw it, and none did for AdviceLife
 	FindingRegress     FindingEvent = "regress"   // the condition is true again within a day
 	FindingRise        FindingEvent = "rise"      // the severity rose
 	FindingExpire      FindingEvent = "expire"    // a day passed since it was resolved
@@ -37,11 +38,11 @@ var FindingFlow = flow.New("finding", FindingOpen, flow.Table[FindingState, Find
 	FindingOpen: {
 		FindingAcknowledge: FindingAcknowledged, FindingRecover: FindingResolved,
 		FindingRemediate: FindingResolved, FindingObsolete: FindingResolved, FindingAccept: FindingResolved,
-		FindingRise: FindingOpen,
+		FindingRise: FindingOpen, FindingLapse: FindingResolved,
 	},
 	FindingAcknowledged: {
 		FindingRise: FindingOpen, FindingRecover: FindingResolved,
-		FindingRemediate: FindingResolved, FindingObsolete: FindingResolved, FindingAccept: FindingResolved,
+		FindingRemediate: FindingResolved, FindingObsolete: FindingResolved, FindingAccept: FindingResolved, FindingLapse: FindingResolved,
 	},
 	FindingResolved: {FindingRegress: FindingOpen, FindingExpire: FindingClosed},
 	FindingClosed:   {},
@@ -50,6 +51,20 @@ var FindingFlow = flow.New("finding", FindingOpen, flow.Table[FindingState, Find
 // RegressionWindow is how long after it was resolved a finding opens again as
 // an episode of the same finding instead of as a new one.
 const RegressionWindow = 24 * time.Hour
+
+// Advisory is the condition of what no detector looks for and a model alone
+// saw. There is at most one of a resource.
+const Advisory = "advisory"
+
+// AdviceLife is how long a finding that only a model saw stays open without
+// being reported again.
+const AdviceLife = 24 * time.Hour
+
+// The origins of findings: what found them.
+const (
+	OriginRule   = "rule"
+	OriginPatrol = "patrol" // a model, in a patrol
+)
 
 // FlapEpisodes is how many episodes within FlapWindow a finding may have
 // before it flaps: from then on it makes one notice, not one an episode.
@@ -99,7 +114,7 @@ type Finding struct {
 	LastSeen    time.Time         `json:"last_seen_at"`
 	OpenedAt    time.Time         `json:"opened_at" doc:"When this episode opened."`
 	ResolvedAt  time.Time         `json:"resolved_at,omitzero"`
-	ResolvedBy  string            `json:"resolved_by,omitempty" doc:"recovered, remediated, obsolete or accepted."`
+	ResolvedBy  string            `json:"resolved_by,omitempty" doc:"recovered, remediated, obsolete, accepted, or expired: only a model saw it, and none did again for a day."`
 	ClosedAt    time.Time         `json:"closed_at,omitzero"`
 	Count       int64             `json:"count" doc:"Signals that raised it."`
 	Episode     int64             `json:"episode"`

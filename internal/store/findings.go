@@ -259,11 +259,11 @@ func (tx *Tx) saveFinding(ctx context.Context, f *ops.Finding, seen int64) error
 	ok, err := one(tx.q.ExecContext(ctx, `
 		UPDATE finding SET state=$1, active=$2, severity=$3, peak=$4, summary=$5, facts=$6, last_ms=$7, opened_ms=$8, resolved_ms=$9,
 			resolved_by=$10, closed_ms=$11, count=$12, episode=$13, flapping=$14, suppression=$15, acked_by=$16, acked_ms=$17, claim=$18,
-			incident_id=$19, version=version+1
-		WHERE id=$20 AND version=$21`,
+			incident_id=$19, origin=$20, first_ms=$21, version=version+1
+		WHERE id=$22 AND version=$23`,
 		f.State, flag(f.Active()), f.Severity, f.Peak, f.Summary, toJSON(f.Facts), toMS(f.LastSeen), toMS(f.OpenedAt), toMS(f.ResolvedAt),
 		f.ResolvedBy, toMS(f.ClosedAt), f.Count, f.Episode, flag(f.Flapping), suppression, f.AckedBy, toMS(f.AckedAt), f.Claim,
-		f.IncidentID, f.ID, seen))
+		f.IncidentID, f.Origin, toMS(f.FirstSeen), f.ID, seen))
 	if err != nil {
 		return fmt.Errorf("save finding %s: %w", f.ID, err)
 	}

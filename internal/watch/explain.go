@@ -57,6 +57,10 @@ func (w *Watch) Explain(ctx context.Context, resourceID, condition string) (Expl
 	}
 	x := Explanation{Subject: fmt.Sprintf("%s on %s %s", condition, r.Kind, r.Name), Condition: condition, Resource: r}
 	def, ok := w.Definition(condition)
+	if condition == ops.Advisory {
+		x.add("a detector", false, "no detector looks for it: an advisory is what a model saw in a patrol, each of its claims re-checked against what is stored")
+		return x, w.explainTold(ctx, &x)
+	}
 	if !ok {
 		return x, ops.Errorf(ops.NotFound, "there is no condition %s; `reeve detectors` lists them", condition)
 	}
@@ -168,6 +172,13 @@ func (w *Watch) explainTold(ctx context.Context, x *Explanation) error {
 		return nil
 	}
 	x.Finding = &f
+	if f.Origin == ops.OriginPatrol {
+		x.add("confirmed by a detector", false, "a model reported it last at %s, in run %s; it lapses %s after that unless it is reported again",
+			stamp(f.LastSeen), orNone(f.Facts["run"]), ops.AdviceLife)
+		x.Verdict = fmt.Sprintf("The finding %s is %s (%s): only a model saw it. Such findings are shown, and told to channels whose route names the condition %s.",
+			f.ID, f.State, f.Severity, ops.Advisory)
+		return nil
+	}
 	now := time.Now()
 	if f.Suppression.Active(now, f.Severity) {
 		x.add("people are told", false, "suppressed by %s until %s: %s", f.Suppression.Actor, orNone(stamp(f.Suppression.Until)), f.Suppression.Reason)

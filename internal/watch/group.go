@@ -33,16 +33,46 @@ func (w *Watch) group(ctx context.Context, tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	// What is resolved causes nothing new; it stays with its incident.
-	active := slices.DeleteFunc(slices.Clone(findings), func(f ops.Finding) bool { return !f.Active() })
-	groups := correlate.Groups(w.members(active), topo)
+	// What is resolved causes nothing new; it stays with its incident. What
+	// only a model saw has an incident of its own: it must not take in what
+	// people would be told of otherwise.
+	alone := func(f ops.Finding) bool { return !f.Active() || f.Origin == ops.OriginPatrol }
+	groups := correlate.Groups(w.members(slices.DeleteFunc(slices.Clone(findings), alone)), topo)
 	for _, f := range findings {
-		if !f.Active() {
-			groups = append(groups, correlate.Group{Root: f.ID, Members: []correlate.Grouped{{FindingID: f.ID, Reason: "it came with its incident"}}})
+		if alone(f) {
+			reason := "it came with its incident"
+			if f.Active() {
+				reason = "only a model saw it"
+			}
+			groups = append(groups, correlate.Group{Root: f.ID, Members: []correlate.Grouped{{FindingID: f.ID, Reason: reason}}})
 		}
 	}
 	for _, x := range together(groups, g.findings) {
 		if err := g.settle(ctx, w, x, topo); err != nil {
+			return err
+		}
+	}
+	return g.leave(ctx, incidents)
+}
+
+// leave ends incidents whose only finding a detector took over: it has one of
+// its own now.
+func (g *grouping) leave(ctx context.Context, incidents []ops.Incident) error {
+	full := map[string]bool{}
+	for _, f := range g.findings {
+		full[f.IncidentID] = true
+	}
+	for _, i := range incidents {
+		if full[i.ID] {
+			continue
+		}
+		root, err := g.tx.Finding(ctx, i.RootID)
+		if err != nil && ops.KindOf(err) != ops.NotFound {
+			return err
+		}
+		_, err = g.tx.MoveIncident(ctx, i, ops.IncidentMerge, store.Why{Actor: actor, Reason: "a detector took its finding over", Facts: map[string]string{"into": root.IncidentID}},
+			func(i *ops.Incident) { i.MergedInto, i.ClosedAt = root.IncidentID, g.tx.Now() })
+		if err != nil {
 			return err
 		}
 	}
@@ -197,6 +227,8 @@ func (w *Watch) title(root ops.Finding, topo correlate.Topology) string {
 	what := root.Condition
 	if d, ok := w.Definition(root.Condition); ok {
 		what = d.Title
+	} else if what == ops.Advisory {
+		what = "Advice of a model"
 	}
 	r, ok := topo[root.ResourceID]
 	switch {

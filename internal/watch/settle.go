@@ -147,16 +147,18 @@ func signalOf(now time.Time, e edge) ops.Signal {
 }
 
 // raise opens a finding, or the next episode of one that was resolved less
-// than a day ago.
+// than a day ago. What only a model saw before makes no difference to it.
 func (w *Watch) raise(ctx context.Context, tx *store.Tx, e edge, f ops.Finding, alive bool) (ops.Finding, error) {
 	now := tx.Now()
 	switch {
+	case alive && f.Active() && f.Origin == ops.OriginPatrol:
+		return adopt(ctx, tx, e, f)
 	case alive && f.Active(): // found in another way already
 		return tx.NoteFinding(ctx, f, "confirm", e.why("a detector finds it too"), func(f *ops.Finding) {
 			e.describe(f, now)
 			f.Count++
 		})
-	case alive && now.Sub(f.ResolvedAt) < ops.RegressionWindow:
+	case alive && now.Sub(f.ResolvedAt) < ops.RegressionWindow && f.Origin != ops.OriginPatrol:
 		return regress(ctx, tx, e, f)
 	case alive:
 		if _, err := expire(ctx, tx, f); err != nil {
@@ -168,9 +170,26 @@ func (w *Watch) raise(ctx context.Context, tx *store.Tx, e edge, f ops.Finding, 
 		return f, err
 	}
 	f = ops.Finding{ID: ops.NewID(ops.FindingID), ResourceID: e.key.resource, Condition: e.key.condition, State: ops.FindingFlow.Start(),
-		Origin: "rule", FirstSeen: e.track.BadSince, OpenedAt: now, Count: 1, Episode: 1, PreviousID: previous, Version: 1}
+		Origin: ops.OriginRule, FirstSeen: e.track.BadSince, OpenedAt: now, Count: 1, Episode: 1, PreviousID: previous, Version: 1}
 	e.describe(&f, now)
 	return f, tx.OpenFinding(ctx, f, e.why("the condition held for "+e.def.Hold.String()))
+}
+
+// adopt makes a finding that a model reported a detector's own, as if it had
+// opened now: what people said of a model's word, and the incident of its own
+// that it had, are not carried over.
+func adopt(ctx context.Context, tx *store.Tx, e edge, f ops.Finding) (ops.Finding, error) {
+	now := tx.Now()
+	next, err := tx.MoveFinding(ctx, f, ops.FindingRise, e.why("a detector finds what a model reported"), func(f *ops.Finding) {
+		f.Peak = ""
+		e.describe(f, now)
+		f.Origin, f.FirstSeen, f.OpenedAt, f.Count, f.Episode, f.Flapping = ops.OriginRule, e.track.BadSince, now, 1, 1, false
+		f.AckedBy, f.AckedAt, f.Suppression, f.Claim, f.IncidentID = "", time.Time{}, nil, "", ""
+	})
+	if err != nil {
+		return f, err
+	}
+	return next, tx.SetEpisodes(ctx, f.ID, []time.Time{now})
 }
 
 func regress(ctx context.Context, tx *store.Tx, e edge, f ops.Finding) (ops.Finding, error) {
@@ -264,7 +283,12 @@ func (w *Watch) age(ctx context.Context, tx *store.Tx, f ops.Finding) (moved boo
 			return false, err
 		}
 	}
-	if _, known := w.Definition(f.Condition); !known && f.Origin == "rule" {
+	if f.Origin == ops.OriginPatrol && tx.Now().Sub(f.LastSeen) >= ops.AdviceLife {
+		_, err := tx.MoveFinding(ctx, f, ops.FindingLapse, store.Why{Actor: actor, Reason: "no model reported it again for " + ops.AdviceLife.String()},
+			func(f *ops.Finding) { f.ResolvedAt, f.ResolvedBy, f.Claim = tx.Now(), "expired", "" })
+		return true, err
+	}
+	if _, known := w.Definition(f.Condition); !known && f.Origin == ops.OriginRule {
 		return w.obsolete(ctx, tx, f, "this Reeve does not look for the condition any more")
 	}
 	if _, here := w.scene.byID[f.ResourceID]; here {
