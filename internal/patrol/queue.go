@@ -152,10 +152,15 @@ func covers(a, b ops.RunScope) bool {
 	if a.Full() || equalScopes(a, b) {
 		return true
 	}
-	subset := func(of, all []string) bool {
-		return !slices.ContainsFunc(of, func(x string) bool { return !slices.Contains(all, x) })
+	if len(a.Kinds) == 0 && len(b.Resources) > 0 {
+		return within(b.Resources, a.Resources)
 	}
-	return len(a.Kinds) == 0 && len(b.Resources) > 0 && subset(b.Resources, a.Resources)
+	return len(a.Resources) == 0 && len(b.Kinds) > 0 && within(b.Kinds, a.Kinds)
+}
+
+// within reports whether all of a list are in another.
+func within[T comparable](some, all []T) bool {
+	return !slices.ContainsFunc(some, func(x T) bool { return !slices.Contains(all, x) })
 }
 
 // shares reports whether two sorted lists have a member in common.
