@@ -39,7 +39,7 @@ func up(ctx context.Context, u cli.UpOptions) error {
 	if err != nil {
 		return err
 	}
-	log, err := logger(u, c.LogLevel)
+	log, err := logger(u, c)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func checkConfig(_ context.Context, u cli.UpOptions) (file string, err error) {
 	if err != nil {
 		return file, err
 	}
-	if _, err := logger(u, c.LogLevel); err != nil {
+	if _, err := logger(u, c); err != nil {
 		return file, err
 	}
 	return file, app.CheckConfig(c)
@@ -130,10 +130,10 @@ func greet(ctx context.Context, u cli.UpOptions, s *app.Server, c config.Config)
 	return nil
 }
 
-func logger(u cli.UpOptions, level string) (*slog.Logger, error) {
+func logger(u cli.UpOptions, c config.Config) (*slog.Logger, error) {
 	var l slog.Level
-	if err := l.UnmarshalText([]byte(strings.ToUpper(level))); err != nil {
-		return nil, fmt.Errorf("log_level %q: use debug, info, warn or error", level)
+	if err := l.UnmarshalText([]byte(strings.ToUpper(c.LogLevel))); err != nil {
+		return nil, c.Because("log_level", fmt.Errorf("log_level %q: use debug, info, warn or error", c.LogLevel))
 	}
 	return slog.New(slog.NewTextHandler(u.Err, &slog.HandlerOptions{Level: l})), nil
 }

@@ -1,7 +1,11 @@
 package app
 
 import (
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 
 	"reeve/internal/api"
 	"reeve/internal/channels"
@@ -25,42 +29,63 @@ func CheckConfig(c config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := channelErrors(all); err != nil {
+	if err := channelErrors(c, all); err != nil {
 		return err
 	}
 	if _, err := notify.NewPolicy(c.Notify, notify.Names(all)); err != nil {
-		return err
+		return c.Because(keyOf("notify", err), err)
 	}
-	seen := map[string]bool{}
-	for i, check := range c.Checks {
-		if check.Name == "" {
-			return ops.Errorf(ops.Invalid, "checks[%d] has no name", i)
-		}
-		if seen[check.Name] {
-			return ops.Errorf(ops.Invalid, "checks: two are named %q", check.Name)
-		}
-		seen[check.Name] = true
-		if err := api.CheckDefinition(check); err != nil {
-			return err
-		}
+	if err := checkErrors(c); err != nil {
+		return err
 	}
 	_, err = oidcOf(c)
 	return err
 }
 
+// checkErrors answers the first mistake in the declared checks.
+func checkErrors(c config.Config) error {
+	seen := map[string]bool{}
+	for i, check := range c.Checks {
+		key := fmt.Sprintf("checks[%d]", i)
+		if check.Name == "" {
+			return c.Because(key, ops.Errorf(ops.Invalid, "checks[%d] has no name", i))
+		}
+		if seen[check.Name] {
+			return c.Because(key+".name", ops.Errorf(ops.Invalid, "checks: two are named %q", check.Name))
+		}
+		seen[check.Name] = true
+		if err := api.CheckDefinition(check); err != nil {
+			return c.Because(keyOf(key, err), err)
+		}
+	}
+	return nil
+}
+
 // channelErrors answers the first mistake in the settings of channels.
-func channelErrors(all []notify.Configured) error {
-	for _, c := range all {
-		if c.Err == nil {
+func channelErrors(c config.Config, all []notify.Configured) error {
+	for _, channel := range all {
+		if channel.Err == nil {
 			continue
 		}
-		message, fields := ops.Shown(c.Err)
+		message, fields := ops.Shown(channel.Err)
 		if message == "" {
 			message = "it cannot be opened; the log says why"
 		}
-		err := ops.Because(ops.Invalid, c.Err, "channel %s: %s", c.Name, message)
+		i := slices.IndexFunc(c.Channels, func(settings map[string]any) bool { return settings["name"] == channel.Name })
+		err := ops.Errorf(ops.Invalid, "channel %s: %s", channel.Name, message)
 		err.Fields = fields
-		return err
+		return c.Because(keyOf(fmt.Sprintf("channels[%d]", i), err), err)
 	}
 	return nil
+}
+
+// keyOf answers the key of the setting below another of which an error tells.
+func keyOf(key string, err error) string {
+	message, fields := ops.Shown(err)
+	names := slices.Sorted(maps.Keys(fields))
+	if len(names) == 0 {
+		return key
+	}
+	told := slices.IndexFunc(names, func(n string) bool { return strings.Contains(message, "setting "+n+":") })
+	return key + "." + names[max(0, told)]
 }

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -34,5 +36,30 @@ func TestCheckConfigRefusesWhatAStartWouldTripOver(t *testing.T) {
 	}
 	if err := CheckConfig(config.Default()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestMistakesNameFileAndLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"detectors:\n  fs_full:\n    thresholds:\n      warning: 80\n      warnin: 80\n":                       ":5: detectors.fs_full: the condition fs_full has no threshold warnin",
+		"listen: a\ndetectors:\n  fs_ful: {}\n":                                                                ":3: detectors.fs_ful: there is no condition fs_ful; did you mean fs_full?",
+		"detectors:\n  fs_full:\n    where:\n    - hosts: [a]\n      thresholds: {warnin: 1}\n":                ":5: detectors.fs_full",
+		"collectors:\n  cpu:\n    enabled: true\n    every: x\n":                                               ":4: collectors.cpu.every",
+		"channels:\n- {name: a, type: webhook, url: \"http://x\"}\n- name: b\n  type: ntfy\n  tpic: x\n":       ":5: channel b",
+		"channels:\n- {name: a, type: webhook, url: \"http://x\"}\nnotify:\n  remind: 1h\n  routes:\n  - {}\n": ":",
+		"checks:\n- {name: a, type: icmp, target: \"::1\"}\n- {name: a, type: icmp, target: \"::1\"}\n":        ":3: checks: two are named",
+		"oidc:\n  issuer: http://x\n  client_secret: file:/none\n":                                             ":3: the secret file /none",
+	} {
+		file := filepath.Join(t.TempDir(), "reeve.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := config.Load(config.Sources{File: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckConfig(c); err == nil || !strings.Contains(err.Error(), file+want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
 	}
 }

@@ -149,12 +149,12 @@ func (s *Server) openNotifier() error {
 	if err != nil {
 		return err
 	}
-	if err := channelErrors(all); err != nil {
+	if err := channelErrors(s.config, all); err != nil {
 		return err
 	}
 	policy, err := notify.NewPolicy(s.config.Notify, notify.Names(all))
 	if err != nil {
-		return err
+		return s.config.Because(keyOf("notify", err), err)
 	}
 	s.notifier = notify.New(s.log, s.store, notify.Options{Channels: all, Policy: policy, PublicURL: s.config.PublicURL, Advice: s.advice})
 	return nil
@@ -189,7 +189,7 @@ func oidcOf(c config.Config) (*api.OIDCOptions, error) {
 	}
 	secret, err := notify.ReadSecret(o.ClientSecret)
 	if err != nil {
-		return nil, err
+		return nil, c.Because("oidc.client_secret", err)
 	}
 	roles := map[string]store.Role{}
 	for value, role := range o.Roles {

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"reeve/internal/api"
 	"reeve/internal/collect"
 	"reeve/internal/config"
 	"reeve/internal/detect"
@@ -23,10 +23,14 @@ import (
 // rulesOf makes the rules of package watch of the configuration.
 func rulesOf(c config.Config, defs []detect.Definition) ([]watch.Rule, error) {
 	var rules []watch.Rule
+	var keys []string // of the rules
 	for _, condition := range slices.Sorted(maps.Keys(c.Detectors)) {
 		d := c.Detectors[condition]
+		key := "detectors." + condition
+		keys = append(keys, key)
 		rules = append(rules, watch.Rule{Condition: condition, Off: off(d.Enabled), Limits: d.Thresholds, Hold: span(d.Hold), Clear: span(d.Clear)})
-		for _, w := range d.Where {
+		for i, w := range d.Where {
+			keys = append(keys, fmt.Sprintf("%s.where[%d]", key, i))
 			rules = append(rules, watch.Rule{Condition: condition, Kinds: w.Kinds, Hosts: w.Hosts, Names: w.Names, Resources: w.Resources,
 				Labels: w.Labels, Off: off(w.Enabled), Limits: w.Thresholds, Hold: span(w.Hold), Clear: span(w.Clear)})
 		}
@@ -41,9 +45,22 @@ func rulesOf(c config.Config, defs []detect.Definition) ([]watch.Rule, error) {
 		if near := config.Nearest(rules[i].Condition, names); near != "" && near != rules[i].Condition {
 			hint = "; did you mean " + near + "?"
 		}
-		return nil, ops.Errorf(ops.Invalid, "detectors.%s: %s%s", rules[i].Condition, wrong[i], hint)
+		return nil, c.Because(keys[i]+thresholdIn(wrong[i], rules[i].Limits), ops.Errorf(ops.Invalid, "detectors.%s: %s%s", rules[i].Condition, wrong[i], hint))
 	}
 	return rules, nil
+}
+
+// thresholdIn answers the key of the threshold of which a text tells, "" for
+// none.
+func thresholdIn(text string, limits map[string]float64) string {
+	for word := range strings.FieldsSeq(text) {
+		if name := strings.Trim(word, ".,;:"); name != "" {
+			if _, ok := limits[name]; ok {
+				return ".thresholds." + name
+			}
+		}
+	}
+	return ""
 }
 
 func off(enabled *bool) bool { return enabled != nil && !*enabled }
@@ -65,12 +82,16 @@ func settingsOf(c config.Config, defs []collect.Definition) (map[string]gather.S
 			for _, d := range defs {
 				names = append(names, d.Name)
 			}
-			return nil, ops.Errorf(ops.Invalid, "collectors.%s: there is no such collector; did you mean %s?", name, config.Nearest(name, names))
+			hint := "; `reeve collectors` lists them"
+			if near := config.Nearest(name, names); near != "" {
+				hint = "; did you mean " + near + "?"
+			}
+			return nil, c.Because("collectors."+name, ops.Errorf(ops.Invalid, "collectors.%s: there is no such collector%s", name, hint))
 		}
 		set := gather.Setting{Options: map[string]string{}}
 		for key, value := range c.Collectors[name] {
 			if err := setCollector(&set, key, value); err != nil {
-				return nil, ops.Because(ops.Invalid, err, "collectors.%s.%s: %v", name, key, err)
+				return nil, c.Because("collectors."+name+"."+key, ops.Errorf(ops.Invalid, "collectors.%s.%s: %v", name, key, err))
 			}
 		}
 		settings[name] = set
@@ -140,6 +161,9 @@ func (s *Server) readChecks(ctx context.Context) error {
 // declareChecks brings the stored checks in line with the configuration:
 // those of the page stay.
 func (s *Server) declareChecks(ctx context.Context) error {
+	if err := checkErrors(s.config); err != nil {
+		return err
+	}
 	stored, err := s.store.Checks(ctx)
 	if err != nil {
 		return err
@@ -178,12 +202,6 @@ func (s *Server) declareChecks(ctx context.Context) error {
 }
 
 func declareCheck(ctx context.Context, tx *store.Tx, c collect.Check, row store.CheckDef, why store.Why) error {
-	if c.Name == "" {
-		return ops.Errorf(ops.Invalid, "checks: one has no name")
-	}
-	if err := api.CheckDefinition(c); err != nil {
-		return err
-	}
 	if c.Type == "heartbeat" && row.BeatToken == "" {
 		row.BeatToken = rand.Text()
 	}

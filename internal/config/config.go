@@ -31,6 +31,8 @@ type Config struct {
 	Models      Models      `koanf:"models" doc:"Language models; none are needed."`
 	Patrol      Patrol      `koanf:"patrol" doc:"When the estate is looked over."`
 	Investigate Investigate `koanf:"investigate" doc:"Inquiries into incidents."`
+
+	places places // of the keys in the file
 }
 
 // Metrics says where samples are kept and for how long.

@@ -108,6 +108,9 @@ func TestTagsTellTheDefaults(t *testing.T) {
 	walk = func(v reflect.Value, at string) {
 		for i := range v.NumField() {
 			f := v.Type().Field(i)
+			if !f.IsExported() {
+				continue
+			}
 			if v.Field(i).Kind() == reflect.Struct {
 				walk(v.Field(i), at+f.Name+".")
 				continue

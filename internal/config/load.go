@@ -50,23 +50,24 @@ func Load(s Sources) (c Config, file string, err error) {
 	for key, value := range s.Flags {
 		flags[key] = split(key, value)
 	}
+	where := placesOf(file, text)
 	for _, more := range []map[string]any{env, flags} {
+		for key := range more {
+			where.elsewhere[key] = true
+		}
 		if err := k.Load(confmap.Provider(more, "."), nil); err != nil {
 			return c, file, err
 		}
 	}
 	c = Default()
+	c.places = where
 	if err := k.Unmarshal("", &c); err != nil {
-		return c, file, ops.Errorf(ops.Invalid, "the configuration%s does not fit: %s", in(file), oneLine(err))
+		if wrong := where.decodeErrors(err); len(wrong) > 0 {
+			return c, file, ops.Errorf(ops.Invalid, "%s", strings.Join(wrong, "; "))
+		}
+		return c, file, ops.Errorf(ops.Invalid, "the configuration %s does not fit: %s", file, oneLine(err))
 	}
 	return c, file, c.complete()
-}
-
-func in(file string) string {
-	if file == "" {
-		return ""
-	}
-	return " in " + file
 }
 
 func oneLine(err error) string {
@@ -77,10 +78,15 @@ func oneLine(err error) string {
 func parse(file string, text []byte) (map[string]any, error) {
 	tree, err := yaml.Parser().Unmarshal(text)
 	if err != nil {
-		return nil, ops.Errorf(ops.Invalid, "%s is not valid YAML: %s", file, oneLine(err))
+		return nil, syntaxError(file, text, err)
 	}
 	if wrong := unknownKeys(tree, reflect.TypeFor[Config](), ""); len(wrong) > 0 {
-		return nil, ops.Errorf(ops.Invalid, "%s: %s", file, strings.Join(wrong, "; "))
+		where := placesOf(file, text)
+		for i, w := range wrong {
+			key, _, _ := strings.Cut(w, " is not a setting")
+			wrong[i] = where.prefix(key) + w
+		}
+		return nil, ops.Errorf(ops.Invalid, "%s", strings.Join(wrong, "; "))
 	}
 	return tree, nil
 }
@@ -184,7 +190,11 @@ func (c *Config) complete() error {
 		c.Database = "sqlite:" + filepath.Join(c.Data, "reeve.db")
 	}
 	if c.TLSCert != "" != (c.TLSKey != "") {
-		return ops.Errorf(ops.Invalid, "tls_cert and tls_key go together; only one of them is set")
+		key := "tls_cert"
+		if c.TLSCert == "" {
+			key = "tls_key"
+		}
+		return c.Because(key, ops.Errorf(ops.Invalid, "tls_cert and tls_key go together; only one of them is set"))
 	}
 	return nil
 }
