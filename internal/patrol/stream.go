@@ -207,19 +207,22 @@ func (p *Patrol) Listen(ctx context.Context, runID string, after int64) (*Listen
 	return &Listener{p: p, runID: r.ID, seq: after}, nil
 }
 
+// RunID answers whose events they are.
+func (l *Listener) RunID() string { return l.runID }
+
 // Next answers the next events, waiting for them for at most wait: none when
 // there are none in that time. The last of a run that is over is of type done.
 // After that it answers over.
-func (f *Listener) Next(ctx context.Context, wait time.Duration) (events []store.RunEvent, over bool, err error) {
-	if f.over {
+func (l *Listener) Next(ctx context.Context, wait time.Duration) (events []store.RunEvent, over bool, err error) {
+	if l.over {
 		return nil, true, nil
 	}
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	for {
-		events, changed, err := f.read(ctx)
-		if err != nil || len(events) > 0 || f.over {
-			return events, f.over && len(events) == 0, err
+		events, changed, err := l.read(ctx)
+		if err != nil || len(events) > 0 || l.over {
+			return events, l.over && len(events) == 0, err
 		}
 		poll := time.NewTimer(pollEvery)
 		select {
@@ -238,38 +241,38 @@ func (f *Listener) Next(ctx context.Context, wait time.Duration) (events []store
 
 // read answers what there is now: of the run that goes on here from memory,
 // of any other from the table.
-func (f *Listener) read(ctx context.Context) (events []store.RunEvent, changed <-chan struct{}, err error) {
-	f.p.mu.Lock()
-	b := f.p.live
-	f.p.mu.Unlock()
-	if b != nil && b.runID == f.runID && f.seq >= b.begin() {
-		events, _, changed = b.after(f.seq)
-		f.take(events)
+func (l *Listener) read(ctx context.Context) (events []store.RunEvent, changed <-chan struct{}, err error) {
+	l.p.mu.Lock()
+	b := l.p.live
+	l.p.mu.Unlock()
+	if b != nil && b.runID == l.runID && l.seq >= b.begin() {
+		events, _, changed = b.after(l.seq)
+		l.take(events)
 		return events, changed, nil
 	}
-	r, err := f.p.store.Run(ctx, f.runID)
+	r, err := l.p.store.Run(ctx, l.runID)
 	if err != nil {
 		return nil, nil, err
 	}
-	if events, err = f.p.store.RunEvents(ctx, f.runID, f.seq, 500); err != nil {
+	if events, err = l.p.store.RunEvents(ctx, l.runID, l.seq, 500); err != nil {
 		return nil, nil, err
 	}
-	f.take(events)
-	if len(events) == 0 && ops.RunFlow.Final(r.State) && !f.over {
+	l.take(events)
+	if len(events) == 0 && ops.RunFlow.Final(r.State) && !l.over {
 		done, err := json.Marshal(Done{State: r.State, Health: r.Health, Summary: r.Summary, Err: r.Err, Into: r.MergedInto})
 		if err != nil {
 			return nil, nil, err
 		}
-		events = []store.RunEvent{{Seq: f.seq + 1, At: r.EndedAt, Type: EventDone, Data: done}}
-		f.take(events)
+		events = []store.RunEvent{{Seq: l.seq + 1, At: r.EndedAt, Type: EventDone, Data: done}}
+		l.take(events)
 	}
 	return events, nil, nil
 }
 
-func (f *Listener) take(events []store.RunEvent) {
+func (l *Listener) take(events []store.RunEvent) {
 	if len(events) > 0 {
 		last := events[len(events)-1]
-		f.seq, f.over = last.Seq, last.Type == EventDone
+		l.seq, l.over = last.Seq, last.Type == EventDone
 	}
 }
 
