@@ -82,8 +82,12 @@ func (l *leading) end(stop Stop) Result {
 	return l.r
 }
 
-// lastWords end the message before the last turn.
-const lastWords = "No more tools. Answer now with what you know."
+// What ends the message before the last turn, and before one after which the
+// input is used up: calls are still made then, their answers are not seen.
+const (
+	lastWords  = "No more tools. Answer now with what you know."
+	nearlyLast = "There is room for this turn only: report and conclude now; no answer of a tool will be seen."
+)
 
 // request makes the next request and its estimate, or says why there is none:
 // one that passes a limit is never sent.
@@ -94,15 +98,18 @@ func (l *leading) request() (req llm.Request, est int64, stop Stop) {
 	case l.made >= l.job.Limits.Calls:
 		l.last = StopCalls
 	}
-	if l.last != "" && l.r.Turns > 0 {
-		if m := &l.messages[len(l.messages)-1]; m.Role == llm.User {
-			m.Parts = append(slices.Clone(m.Parts), llm.Part{Text: lastWords})
-		}
+	if l.last != "" {
+		l.tell(lastWords)
 	}
-	if req, est = l.build(); est > l.left() && !l.compact {
+	// Every request sends the ones before again: what takes half of what is
+	// left has no successor.
+	if req, est = l.build(); est > l.left()/2 && !l.compact {
 		l.compact = true
 		req, est = l.build()
 		l.see(Event{Kind: SeeCompact})
+	}
+	if l.last == "" && est > l.left()/2 && l.tell(nearlyLast) {
+		req, est = l.build()
 	}
 	if est > l.left() {
 		return req, est, StopInput
@@ -113,6 +120,16 @@ func (l *leading) request() (req llm.Request, est int64, stop Stop) {
 	}
 	req.MaxOutput = min(l.job.Limits.MaxOutput, room)
 	return req, est, ""
+}
+
+// tell adds words to the answers that go back; the first turn has none.
+func (l *leading) tell(words string) bool {
+	if l.r.Turns == 0 || l.messages[len(l.messages)-1].Role != llm.User {
+		return false
+	}
+	m := &l.messages[len(l.messages)-1]
+	m.Parts = append(slices.Clone(m.Parts), llm.Part{Text: words})
+	return true
 }
 
 // left answers how many tokens of input may still be sent, by our count or by
