@@ -174,6 +174,23 @@ type RunDetail struct {
 	EstimateIn  int64             `json:"estimated_input_tokens"`
 	PromptBytes int64             `json:"prompt_bytes"`
 	ReplayOf    string            `json:"replay_of,omitempty"`
+	Compared    *RunComparison    `json:"compared,omitempty" doc:"Of a replay: what it said otherwise."`
+}
+
+// A RunComparison is what a replay said otherwise than the run that it
+// repeats.
+type RunComparison struct {
+	Before       string   `json:"model_before"`
+	Model        string   `json:"model"`
+	Same         int64    `json:"same" doc:"Reports and verdicts that both gave."`
+	New          []string `json:"new,omitempty" doc:"That only the replay gave."`
+	Missing      []string `json:"missing,omitempty" doc:"That only the run before gave."`
+	Changed      []string `json:"changed,omitempty" doc:"Verdicts that differ."`
+	NotRecorded  int64    `json:"not_recorded" doc:"Calls of tools that the run before did not make: they were answered so."`
+	TokensBefore Tokens   `json:"tokens_before"`
+	Tokens       Tokens   `json:"tokens"`
+	CostBefore   *int64   `json:"cost_before_micro_usd"`
+	Cost         *int64   `json:"cost_micro_usd"`
 }
 
 // A RunStage is one stage of a run with what came of it.

@@ -25,6 +25,7 @@ type wish struct {
 	depth    string
 	delay    time.Duration // before it may start, to wait for others like it
 	replayOf string
+	model    string // that a replay asks; "" for those of the run before
 }
 
 // A Request is a person's wish.
@@ -157,7 +158,7 @@ func (q *queue) put(now time.Time, w wish) string {
 	if place.into == newRun {
 		into = &waiting{run: ops.Run{ID: ops.NewID(ops.RunID), Trigger: w.kind, Triggers: 1, Reason: w.reason, Actor: w.why.Actor, Depth: w.depth,
 			Priority: int64(w.kind.Priority()), Asked: place.scope, State: ops.RunFlow.Start(), QueuedAt: now, NotBefore: notBefore, Version: 1,
-			Detail: ops.RunDetail{ReplayOf: w.replayOf}}}
+			Model: w.model, Detail: ops.RunDetail{ReplayOf: w.replayOf}}}
 		q.all = append(q.all, into)
 	} else {
 		into = live[place.into]

@@ -15,7 +15,9 @@ type look struct {
 	items  []ops.RunItem
 	// withModel says that a model is asked: the budget stage decided it.
 	withModel bool
-	// record is what the model was given and answered, as JSON, for a replay;
+	// remark is what stands of the model's last words.
+	remark string
+	// record is what the model was given and answered, packed, for a replay;
 	// it is stored with the outcome. Empty without a model.
 	record []byte
 	// see hands an event to those who follow the run. It never waits.

@@ -66,6 +66,7 @@ type Options struct {
 	Definitions []detect.Definition
 	Knowledge   Knowledge
 	Settings    Settings
+	Modelling   Modelling
 	// ConfigDigest is of the configuration in effect: another one than at the
 	// last start asks for a look.
 	ConfigDigest string
@@ -76,18 +77,19 @@ type Options struct {
 
 // A Patrol accepts triggers and carries out runs, one at a time.
 type Patrol struct {
-	log     *slog.Logger
-	store   *store.Store
-	metrics *tsdb.DB
-	router  *llm.Router
-	tools   func(tool.Profile, tool.Desk) tool.Toolbox
-	know    Knowledge
-	set     Settings
-	digest  string
-	node    string
-	started time.Time
-	byName  map[string]detect.Definition
-	advice  map[string]brief.Advice
+	log       *slog.Logger
+	store     *store.Store
+	metrics   *tsdb.DB
+	router    *llm.Router
+	tools     func(tool.Profile, tool.Desk) tool.Toolbox
+	know      Knowledge
+	set       Settings
+	modelling Modelling
+	digest    string
+	node      string
+	started   time.Time
+	byName    map[string]detect.Definition
+	advice    map[string]brief.Advice
 
 	work, follow, events, prune *loop.Loop
 
@@ -114,7 +116,7 @@ func New(o Options) (*Patrol, error) {
 	if err := o.Settings.check(); err != nil {
 		return nil, err
 	}
-	p := &Patrol{log: o.Log, store: o.Store, metrics: o.Metrics, router: o.Router, tools: o.Tools, know: o.Knowledge, set: o.Settings,
+	p := &Patrol{log: o.Log, store: o.Store, metrics: o.Metrics, router: o.Router, tools: o.Tools, know: o.Knowledge, set: o.Settings, modelling: o.Modelling,
 		digest: o.ConfigDigest, node: o.Node, started: time.Now().UTC(), byName: map[string]detect.Definition{}, advice: map[string]brief.Advice{}}
 	for _, d := range o.Definitions {
 		p.byName[d.Name] = d

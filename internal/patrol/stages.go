@@ -241,6 +241,9 @@ func conclude(l *look) string {
 		health = ops.RunInconclusive
 	}
 	l.run.Health = health
+	if l.remark != "" {
+		doubts = append(doubts, "The model adds: "+l.remark)
+	}
 	l.run.Summary = strings.TrimSpace(text + " " + strings.Join(doubts, " "))
 	return string(health)
 }
