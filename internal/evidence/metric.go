@@ -224,3 +224,13 @@ func extremes(points []ops.Point) []ops.Point {
 	}
 	return []ops.Point{high, low}
 }
+
+// Statistic answers the statistic that claims about a metric are checked
+// against: last, avg, min, max or delta of a series.
+func Statistic(name string, s ops.Series, now time.Time) (v float64, ok bool) {
+	values, ok := statistic(name, s, now)
+	if !ok {
+		return 0, false
+	}
+	return values[0], true
+}

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"context"
+	"time"
 
 	"reeve/internal/ops"
 )
@@ -18,6 +19,9 @@ type Desk struct {
 	// Resolve answers the resource of an ID, or of a name that only one has,
 	// within the scope. It refuses others and names them.
 	Resolve func(ctx context.Context, ref string) (ops.Resource, error)
+	// Now is the moment as of which everything is looked at, so that what a
+	// tool shows is what a claim is checked against. Zero is the clock.
+	Now time.Time
 }
 
 // A Report is a problem that a model says it found.

@@ -92,8 +92,9 @@ func render(out any) (string, error) {
 	return string(bytes.TrimSpace(b.Bytes())), err
 }
 
-// slim takes out of a schema what costs tokens and says nothing: that null
-// stands for what may be left out (Set.Call reads it so), and empty words.
+// slim takes out of a schema what costs tokens in every request and that Call
+// holds anyway: that null stands for what may be left out, and that there are
+// no other fields than those named.
 func slim(s *schema.Schema) *schema.Schema {
 	if s == nil {
 		return nil
@@ -104,6 +105,9 @@ func slim(s *schema.Schema) *schema.Schema {
 			s.Type = s.Types[1]
 		}
 		s.Types = nil
+	}
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Not != nil {
+		s.AdditionalProperties = nil
 	}
 	s.Items = slim(s.Items)
 	for name, p := range s.Properties {
