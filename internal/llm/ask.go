@@ -129,6 +129,9 @@ func (a *asking) patience(name string, err *Error, last bool) time.Duration {
 	if wait == 0 && err.Class == Transient && last {
 		wait = time.Second
 	}
+	if wait == 0 {
+		return 0
+	}
 	a.r.mu.Lock()
 	defer a.r.mu.Unlock()
 	if until := a.r.get(name).breaker.until; !until.IsZero() {
@@ -174,7 +177,7 @@ func (a *asking) attempt(ctx context.Context, name string, req Request) (reply R
 	done := false
 	defer func() {
 		if !done { // The provider panicked: give everything back on the way up.
-			a.r.settle(name, leave, &Error{Class: Cancelled})
+			a.r.settle(name, leave, "", &Error{Class: Cancelled})
 			a.r.ledger.release(id)
 		}
 	}()
@@ -184,7 +187,7 @@ func (a *asking) attempt(ctx context.Context, name string, req Request) (reply R
 		structured, err = fit(name, req.Schema, reply)
 	}
 	done = true
-	a.r.settle(name, leave, err)
+	a.r.settle(name, leave, reply.Model, err)
 	if err != nil && err.Class == ContextLength {
 		a.window = max(a.window, a.r.learn(name, err.Window, in))
 	}
@@ -243,7 +246,7 @@ func (a *asking) tally(c *ops.ModelCall, in int64, w *listener) {
 		strings.Contains(c.Err, "timeout")) {
 		c.Tokens, c.Estimated = ops.Tokens{Input: in, Output: w.out}, true
 	}
-	c.CostMicroUSD = a.r.o.Prices.Of(c.Model).Cost(c.Tokens)
+	c.CostMicroUSD = a.r.o.Prices.Cost(c.Model, c.Tokens)
 }
 
 // store records an attempt. When that fails the room that it took stays

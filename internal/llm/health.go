@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -23,8 +24,9 @@ func (r *Router) admit(name string, j Job) (ticket, *Error) {
 	return t, &Error{Class: Transient, Provider: name, Code: "not_asked", RetryAfter: max(0, b.until.Sub(now)), Message: "it failed too often and is not asked now"}
 }
 
-// settle takes the leave back and remembers what the call proved.
-func (r *Router) settle(name string, t ticket, err *Error) {
+// settle takes the leave back and remembers what the call proved, and who
+// answered.
+func (r *Router) settle(name string, t ticket, answered string, err *Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
@@ -36,6 +38,9 @@ func (r *Router) settle(name string, t ticket, err *Error) {
 	}
 	r.get(name).breaker.settle(now, t, verdictOf(class), after, jitter())
 	r.note(name, class, text, now)
+	if answered != "" {
+		r.get(name).answered = answered
+	}
 }
 
 // note remembers how a model is. Call it with the lock held.
@@ -86,27 +91,81 @@ func (r *Router) learn(name string, window, sent int64) int64 {
 	return window
 }
 
-// A Described is what a provider shows of a model.
-type Described struct {
-	Identity string // a digest that changes when the model does
-	Window   int64  // in tokens, 0 when it does not say
+// Look asks providers what their models are: windows, and digests that change
+// when a model does. A provider that cannot be asked is left as it is known.
+func (r *Router) Look(ctx context.Context, providers []string) {
+	for _, provider := range providers {
+		lister, ok := r.o.Providers[provider].(Lister)
+		if !ok {
+			continue
+		}
+		listings, err := lister.List(ctx)
+		if err != nil {
+			r.log.Debug("models not listed", "provider", provider, "err", err)
+			continue
+		}
+		r.mu.Lock()
+		for _, l := range listings {
+			// A tag that nobody wrote is the newest, by the provider's rule.
+			for _, name := range []string{l.Name, strings.TrimSuffix(l.Name, ":latest")} {
+				r.show(provider+":"+name, l)
+			}
+		}
+		r.mu.Unlock()
+	}
 }
 
-// Show takes in what a provider shows of a model, and reports whether it is
-// another one than before.
-func (r *Router) Show(name string, d Described) (changed bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// show takes in what a provider says of a model. Call it with the lock held.
+func (r *Router) show(name string, l Listing) {
 	m := r.get(name)
-	changed = m.identity != "" && d.Identity != "" && m.identity != d.Identity
-	if d.Identity != "" {
-		m.identity = d.Identity
-	}
-	if changed {
+	if m.digest != "" && l.Digest != "" && m.digest != l.Digest {
 		m.learnt = 0
 	}
-	m.shown = d.Window
-	return changed
+	m.shown = l.Window
+	if l.Digest != "" {
+		m.digest = l.Digest
+	}
+}
+
+// identity answers what is known to answer as a model: the digest of its
+// weights, else how the provider calls what answered. "" when nothing is
+// known. Two of different form say nothing about each other.
+func (m *model) identity() string {
+	switch {
+	case m.digest != "":
+		return "digest " + m.digest
+	case m.answered != "":
+		return "answers as " + m.answered
+	}
+	return ""
+}
+
+// exam answers the exam of a model, unless another model answers under its
+// name by now.
+func (r *Router) exam(name string) (Exam, bool) {
+	exam, ok := r.o.Exam(name)
+	if !ok {
+		return exam, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.get(name).identity()
+	form, _, _ := strings.Cut(now, " ")
+	return exam, now == "" || now == exam.Identity || !strings.HasPrefix(exam.Identity, form+" ")
+}
+
+// Outdated answers the models that were examined and are others now.
+func (r *Router) Outdated() []string {
+	var all []string
+	for _, name := range r.Models() {
+		if _, examined := r.o.Exam(name); !examined {
+			continue
+		}
+		if _, valid := r.exam(name); !valid {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // The states of a model and of a provider.
@@ -130,6 +189,7 @@ type Status struct {
 	WindowFrom string `json:"window_from" enum:"configuration,provider,table,error,guess"`
 	Price      Price  `json:"price"`
 	Exam       *Exam  `json:"exam" doc:"The last one; null before any."`
+	Outdated   bool   `json:"exam_outdated" doc:"Another model answers under this name since."`
 
 	LastOK    time.Time `json:"last_ok_at,omitzero"`
 	Class     Class     `json:"error_class,omitempty"`
@@ -152,10 +212,11 @@ func (r *Router) Statuses() []Status {
 // Status answers how one model is.
 func (r *Router) Status(name string) Status {
 	provider, _, _ := strings.Cut(name, ":")
-	s := Status{Model: name, Provider: provider, Uses: []ops.ModelUse{}, Price: r.o.Prices.Of(name), Barred: map[ops.ModelUse]string{}}
+	s := Status{Model: name, Provider: provider, Uses: []ops.ModelUse{}, Price: r.o.Prices.Of(name, 0), Barred: map[ops.ModelUse]string{}}
 	s.Window, s.WindowFrom = r.window(name)
 	if exam, ok := r.o.Exam(name); ok {
-		s.Exam = &exam
+		_, valid := r.exam(name)
+		s.Exam, s.Outdated = &exam, !valid
 	}
 	for _, use := range ops.ModelUses {
 		if !slices.Contains(r.o.Chains[use], name) {
@@ -210,13 +271,6 @@ func (r *Router) Providers() map[string]Status {
 		}
 	}
 	return worst
-}
-
-// Identity answers what is known to answer as a model, "" when nothing is.
-func (r *Router) Identity(name string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.get(name).identity
 }
 
 // ProviderNames answers the names of the providers that can be asked.

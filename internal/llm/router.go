@@ -104,9 +104,10 @@ type Router struct {
 // A model is what is known of one provider:model.
 type model struct {
 	breaker  breaker
-	learnt   int64 // window, from an error about the context length
-	shown    int64 // window, as the provider describes it
-	identity string
+	learnt   int64  // window, from an error about the context length
+	shown    int64  // window, as the provider describes it
+	digest   string // of its weights, as the provider says
+	answered string // how the provider called what answered last
 	lastOK   time.Time
 	trouble  trouble
 }
@@ -148,7 +149,9 @@ func (r *Router) Chain(use ops.ModelUse) []string { return slices.Clone(r.o.Chai
 
 // Available answers the model that would be asked first for a use; "" with
 // the reason when there is none.
-func (r *Router) Available(use ops.ModelUse) (model, why string) { return r.AvailableFor(Job{Use: use}) }
+func (r *Router) Available(use ops.ModelUse) (model, why string) {
+	return r.AvailableFor(Job{Use: use})
+}
 
 // AvailableFor is Available for a job that names its models or its need.
 func (r *Router) AvailableFor(j Job) (model, why string) {
@@ -197,7 +200,7 @@ func (r *Router) Estimate(use ops.ModelUse, in, out int64) *int64 {
 	if !ok {
 		return nil
 	}
-	return r.o.Prices.Of(name).most(in, out)
+	return r.o.Prices.Most(name, in, out)
 }
 
 // Window answers the context window in tokens of the first model that may be
@@ -227,8 +230,8 @@ func (r *Router) window(name string) (tokens int64, from string) {
 		tokens, from = r.o.Windows[provider], "configuration"
 	case shown > 0:
 		tokens, from = shown, "provider"
-	case r.o.Prices.Of(name).Window > 0:
-		tokens, from = r.o.Prices.Of(name).Window, "table"
+	case r.o.Prices.Of(name, 0).Window > 0:
+		tokens, from = r.o.Prices.Of(name, 0).Window, "table"
 	default:
 		tokens, from = DefaultWindow, "guess"
 	}
@@ -293,7 +296,7 @@ func (r *Router) barred(name string, j Job) string {
 
 // forbids answers why a model's exam keeps it from what needs a grade.
 func (r *Router) forbids(name string, need Grade) string {
-	exam, ok := r.o.Exam(name)
+	exam, ok := r.exam(name)
 	switch {
 	case !ok && need == GradeInvestigate && r.o.ExamRequired:
 		return "it may not investigate before it passed `reeve models test " + name + "`"
@@ -305,7 +308,7 @@ func (r *Router) forbids(name string, need Grade) string {
 
 // want answers what a call may take at most.
 func (r *Router) want(name string, in, out int64) ops.Spend {
-	return ops.SpendOf(ops.Tokens{Input: in, Output: out}, r.o.Prices.Of(name).most(in, out))
+	return ops.SpendOf(ops.Tokens{Input: in, Output: out}, r.o.Prices.Most(name, in, out))
 }
 
 // get answers what is known of a model. Call it with the lock held.
