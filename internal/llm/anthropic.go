@@ -7,8 +7,7 @@ import (
 	"strings"
 
 	"github.com/anthropics/anthropic-sdk-go"
-
-	"reeve/internal/schema"
+	"github.com/anthropics/anthropic-sdk-go/packages/param"
 )
 
 // anthropicProvider speaks the Messages API. The SDK gives the words of the
@@ -43,7 +42,7 @@ func (p anthropicProvider) request(r Request) anthropic.MessageNewParams {
 	system := r.System
 	if r.Schema != nil {
 		if form, ok := strictSchema(r.Schema); ok && !formless(r.Model) {
-			params.OutputConfig = anthropic.OutputConfigParam{Format: anthropic.JSONOutputFormatParam{Schema: form}}
+			params.OutputConfig.Format = param.Override[anthropic.JSONOutputFormatParam](map[string]any{"type": "json_schema", "schema": form})
 		} else {
 			system = asText(r)
 		}
@@ -52,7 +51,7 @@ func (p anthropicProvider) request(r Request) anthropic.MessageNewParams {
 		params.System = []anthropic.TextBlockParam{{Text: system, CacheControl: anthropic.NewCacheControlEphemeralParam()}}
 	}
 	for i, t := range r.Tools {
-		tool := &anthropic.ToolParam{Name: t.Name, Description: anthropic.String(t.Doc), InputSchema: inputSchema(t.Schema)}
+		tool := &anthropic.ToolParam{Name: t.Name, Description: anthropic.String(t.Doc), InputSchema: param.Override[anthropic.ToolInputSchemaParam](formOf(t.Schema))}
 		if i == len(r.Tools)-1 {
 			tool.CacheControl = anthropic.NewCacheControlEphemeralParam()
 		}
@@ -139,23 +138,6 @@ func plainID(id string) string {
 	}, id)
 }
 
-func inputSchema(s *schema.Schema) anthropic.ToolInputSchemaParam {
-	fields := fieldsOf(s)
-	p := anthropic.ToolInputSchemaParam{Properties: fields["properties"], ExtraFields: map[string]any{}}
-	if p.Properties == nil {
-		p.Properties = map[string]any{}
-	}
-	if s != nil {
-		p.Required = s.Required
-	}
-	for name, v := range fields {
-		if name != "properties" && name != "required" && name != "type" && name != "$schema" {
-			p.ExtraFields[name] = v
-		}
-	}
-	return p
-}
-
 // anthropicReader puts the events of a stream together.
 type anthropicReader struct {
 	*draft
@@ -190,6 +172,7 @@ func (a *anthropicReader) event(data []byte) error {
 		}
 	case "message_delta":
 		a.usage(e.Usage)
+		a.told = e.Usage.OutputTokens > 0 && a.tokens.Input > 0
 		return a.stopped(e)
 	case "message_stop":
 		a.ended = true
@@ -281,5 +264,4 @@ func (a *anthropicReader) usage(u anthropic.MessageDeltaUsage) {
 		t.Output = u.OutputTokens
 		t.Reasoning = count(u.OutputTokensDetails.ThinkingTokens)
 	}
-	a.told = t.Input > 0 && t.Output > 0
 }

@@ -98,7 +98,9 @@ func (w *wire) finish(d *draft, r Request, ex *exchange, err error) (Reply, erro
 	began := ex.status/100 == 2 && ex.failure == nil
 	if began && (!d.told || d.tokens.Input == 0) {
 		reply.Estimated = true
-		reply.Tokens.Input = max(d.tokens.Input, EstimateRequest(r))
+		if reply.Tokens.Input == 0 {
+			reply.Tokens.Input = EstimateRequest(r)
+		}
 		reply.Tokens.Output = max(d.tokens.Output, estimateMessage(reply.Message)+d.size)
 	}
 	if err != nil {

@@ -7,87 +7,79 @@ import (
 	"reeve/internal/schema"
 )
 
-// fieldsOf answers a schema as the plain JSON that it is.
-func fieldsOf(s *schema.Schema) map[string]any {
-	fields := map[string]any{}
-	if b, err := encode(s); err == nil && s != nil {
-		// A schema is an object: it cannot fail.
-		_ = json.Unmarshal(b, &fields)
-	}
-	if s == nil || fields["type"] == nil {
-		fields["type"] = "object"
-	}
-	return fields
-}
+// anyObject is the schema of a tool that takes nothing in particular.
+var anyObject = json.RawMessage(`{"type":"object","properties":{}}`)
 
-// unheeded are the keywords that providers of structured replies refuse. The
-// reply is checked against the whole schema here all the same.
-var unheeded = []string{"$schema", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
-	"minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "pattern", "format", "default", "examples"}
+// formOf answers a schema as JSON, its fields in their order: a model writes
+// them in the order in which it reads them.
+func formOf(s *schema.Schema) json.RawMessage {
+	if s == nil || s.Type != "object" {
+		return anyObject
+	}
+	plain := *s
+	plain.Schema = ""
+	b, err := encode(&plain)
+	if err != nil {
+		return anyObject
+	}
+	return b
+}
 
 // strictSchema answers a schema in the form that providers can hold a model
-// to: objects closed, no limits of numbers and lengths. ok is false where that
-// cannot be said, for objects with names that are not known before.
-func strictSchema(s *schema.Schema) (fields map[string]any, ok bool) {
-	fields = fieldsOf(s)
-	return fields, tighten(fields)
+// to: objects closed, and nothing about the size of numbers, texts and lists,
+// which they refuse. The reply is checked against the whole schema here all
+// the same. ok is false where that cannot be said, for objects whose names
+// are not known before.
+func strictSchema(s *schema.Schema) (strict *schema.Schema, ok bool) {
+	if s == nil {
+		return nil, true
+	}
+	c := *s
+	c.Schema, c.Format, c.Pattern, c.Default, c.Examples = "", "", "", nil, nil
+	c.Minimum, c.Maximum, c.ExclusiveMinimum, c.ExclusiveMaximum, c.MultipleOf = nil, nil, nil, nil, nil
+	c.MinLength, c.MaxLength, c.MinItems, c.MaxItems, c.UniqueItems, c.MinProperties, c.MaxProperties = nil, nil, nil, nil, false, nil, nil
+	ok = true
+	if isObject(s) {
+		open := s.AdditionalProperties != nil && s.AdditionalProperties.Not == nil
+		if open || len(s.Properties) == 0 {
+			return &c, false
+		}
+		c.AdditionalProperties = &schema.Schema{Not: &schema.Schema{}}
+		c.Properties = map[string]*schema.Schema{}
+		for name, p := range s.Properties {
+			inner, fits := strictSchema(p)
+			c.Properties[name], ok = inner, ok && fits
+		}
+	}
+	items, fits := strictSchema(s.Items)
+	c.Items, ok = items, ok && fits
+	c.AnyOf = nil
+	for _, x := range s.AnyOf {
+		inner, fits := strictSchema(x)
+		c.AnyOf, ok = append(c.AnyOf, inner), ok && fits
+	}
+	return &c, ok && len(s.OneOf)+len(s.AllOf) == 0
 }
 
-func tighten(fields map[string]any) bool {
-	for _, name := range unheeded {
-		delete(fields, name)
-	}
-	ok := true
-	if fields["type"] == "object" {
-		if open, is := fields["additionalProperties"].(map[string]any); is && open["not"] == nil {
-			return false
-		}
-		if fields["properties"] == nil {
-			return false
-		}
-		fields["additionalProperties"] = false
-	}
-	for name, v := range fields {
-		switch v := v.(type) {
-		case map[string]any:
-			if name == "properties" || name == "$defs" {
-				for _, p := range v {
-					if inner, is := p.(map[string]any); is {
-						ok = tighten(inner) && ok
-					}
-				}
-				continue
-			}
-			ok = tighten(v) && ok
-		case []any:
-			for _, x := range v {
-				if inner, is := x.(map[string]any); is {
-					ok = tighten(inner) && ok
-				}
-			}
-		}
-	}
-	return ok
+func isObject(s *schema.Schema) bool {
+	return s.Type == "object" || slices.Contains(s.Types, "object")
 }
 
-// allRequired reports whether every object of a strict schema requires all of
-// its fields, as OpenAI demands of schemas that it enforces.
-func allRequired(fields map[string]any) bool {
-	if properties, ok := fields["properties"].(map[string]any); ok {
-		required, _ := fields["required"].([]any)
-		for name := range properties {
-			if !slices.Contains(required, any(name)) {
-				return false
-			}
-		}
-		for _, p := range properties {
-			if inner, is := p.(map[string]any); is && !allRequired(inner) {
-				return false
-			}
+// allRequired reports whether every object of a schema requires all of its
+// fields, as OpenAI demands of schemas that it enforces.
+func allRequired(s *schema.Schema) bool {
+	if s == nil {
+		return true
+	}
+	for name, p := range s.Properties {
+		if !slices.Contains(s.Required, name) || !allRequired(p) {
+			return false
 		}
 	}
-	if items, ok := fields["items"].(map[string]any); ok {
-		return allRequired(items)
+	for _, x := range s.AnyOf {
+		if !allRequired(x) {
+			return false
+		}
 	}
-	return true
+	return allRequired(s.Items)
 }

@@ -3,6 +3,7 @@ package llm
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -57,18 +58,14 @@ func (p geminiProvider) request(r Request) geminiRequest {
 	case len(r.Tools) > 0: // models before the third refuse both together
 		system = asText(r)
 	default:
-		fields := fieldsOf(r.Schema)
-		delete(fields, "$schema")
-		q.GenerationConfig.ResponseMIMEType, q.GenerationConfig.ResponseJSONSchema = "application/json", fields
+		q.GenerationConfig.ResponseMIMEType, q.GenerationConfig.ResponseJSONSchema = "application/json", formOf(r.Schema)
 	}
 	if system != "" {
 		q.SystemInstruction = &genai.Content{Parts: []*genai.Part{{Text: system}}}
 	}
 	var declared []*genai.FunctionDeclaration
 	for _, t := range r.Tools {
-		fields := fieldsOf(t.Schema)
-		delete(fields, "$schema")
-		declared = append(declared, &genai.FunctionDeclaration{Name: t.Name, Description: t.Doc, ParametersJsonSchema: fields})
+		declared = append(declared, &genai.FunctionDeclaration{Name: t.Name, Description: t.Doc, ParametersJsonSchema: formOf(t.Schema)})
 	}
 	if len(declared) > 0 {
 		q.Tools = []*genai.Tool{{FunctionDeclarations: declared}}
@@ -90,10 +87,15 @@ func (p geminiProvider) content(r Request, m Message) *genai.Content {
 	if m.Role == Assistant {
 		c.Role = genai.RoleModel
 	}
+	var results []*genai.Part
+	calls := 0
 	for _, part := range m.Parts {
 		signature := p.signature(r, part)
 		switch {
 		case part.Call != nil:
+			if calls++; calls == 1 && signature == nil && signs(r.Model) {
+				signature = unsigned
+			}
 			c.Parts = append(c.Parts, &genai.Part{ThoughtSignature: signature,
 				FunctionCall: &genai.FunctionCall{ID: givenID(part.Call.ID), Name: part.Call.Name, Args: arguments(part.Call.Input)}})
 		case part.Result != nil:
@@ -101,13 +103,25 @@ func (p geminiProvider) content(r Request, m Message) *genai.Content {
 			if part.Result.Failed {
 				word = "error"
 			}
-			c.Parts = append(c.Parts, &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: givenID(part.Result.CallID), Name: part.Result.Name,
+			results = append(results, &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: givenID(part.Result.CallID), Name: part.Result.Name,
 				Response: map[string]any{word: part.Result.Text}}})
 		case part.Text != "" || signature != nil:
 			c.Parts = append(c.Parts, &genai.Part{Text: part.Text, ThoughtSignature: signature})
 		}
 	}
+	c.Parts = append(results, c.Parts...)
 	return c
+}
+
+// unsigned is what the protocol wants in the place of a signature on a call
+// that another model made: "skip_thought_signature_validator", which goes
+// over the wire as base 64.
+var unsigned, _ = base64.URLEncoding.DecodeString("skip_thought_signature_validator")
+
+// signs reports models that refuse calls without a signature: those from the
+// third on.
+func signs(model string) bool {
+	return !strings.Contains(model, "gemini-1") && !strings.Contains(model, "gemini-2") && strings.Contains(model, "gemini-")
 }
 
 // signature answers the thought signature of a part as it came.

@@ -58,7 +58,7 @@ type ollamaRequest struct {
 	Truncate  bool            `json:"truncate"` // false: newer servers answer an error instead of cutting
 	Options   ollamaOptions   `json:"options"`
 	Tools     []ollamaTool    `json:"tools,omitempty"`
-	Format    any             `json:"format,omitempty"`
+	Format    json.RawMessage `json:"format,omitempty"`
 	Messages  []ollamaMessage `json:"messages"`
 }
 
@@ -70,9 +70,9 @@ type ollamaOptions struct {
 type ollamaTool struct {
 	Type     string `json:"type"`
 	Function struct {
-		Name        string         `json:"name"`
-		Description string         `json:"description"`
-		Parameters  map[string]any `json:"parameters"`
+		Name        string          `json:"name"`
+		Description string          `json:"description"`
+		Parameters  json.RawMessage `json:"parameters"`
 	} `json:"function"`
 }
 
@@ -105,17 +105,14 @@ func (p *ollamaProvider) request(r Request, size int64) ollamaRequest {
 	case len(tools) > 0: // a format would keep the model from calling
 		system = asText(r)
 	default:
-		fields := fieldsOf(r.Schema)
-		delete(fields, "$schema")
-		q.Format = fields
+		q.Format = formOf(r.Schema)
 	}
 	if system != "" {
 		q.Messages = append(q.Messages, ollamaMessage{Role: "system", Content: system})
 	}
 	for _, t := range tools {
 		tool := ollamaTool{Type: "function"}
-		tool.Function.Name, tool.Function.Description, tool.Function.Parameters = t.Name, t.Doc, fieldsOf(t.Schema)
-		delete(tool.Function.Parameters, "$schema")
+		tool.Function.Name, tool.Function.Description, tool.Function.Parameters = t.Name, t.Doc, formOf(t.Schema)
 		q.Tools = append(q.Tools, tool)
 	}
 	for _, m := range r.Messages {

@@ -87,10 +87,8 @@ func (p openaiProvider) request(r Request) (chatRequest, error) {
 		q.Messages = append(q.Messages, p.messages(r, m)...)
 	}
 	for _, t := range r.Tools {
-		fields := fieldsOf(t.Schema)
-		delete(fields, "$schema")
 		q.Tools = append(q.Tools, openai.Tool{Type: openai.ToolTypeFunction,
-			Function: &openai.FunctionDefinition{Name: t.Name, Description: t.Doc, Parameters: fields}})
+			Function: &openai.FunctionDefinition{Name: t.Name, Description: t.Doc, Parameters: formOf(t.Schema)}})
 	}
 	if len(q.Tools) > 0 && r.Choice != ToolAuto {
 		q.ToolChoice = string(r.Choice)
@@ -105,18 +103,13 @@ func (p openaiProvider) form(q *chatRequest, r Request) string {
 		q.ResponseFormat = &openai.ChatCompletionResponseFormat{Type: openai.ChatCompletionResponseFormatTypeJSONObject}
 		return asText(r)
 	}
-	fields, ok := strictSchema(r.Schema)
-	strict := ok && allRequired(fields)
+	form, ok := strictSchema(r.Schema)
+	strict := ok && allRequired(form)
 	if !strict {
-		fields = fieldsOf(r.Schema)
-		delete(fields, "$schema")
-	}
-	b, err := encode(fields)
-	if err != nil {
-		return asText(r)
+		form = r.Schema
 	}
 	q.ResponseFormat = &openai.ChatCompletionResponseFormat{Type: openai.ChatCompletionResponseFormatTypeJSONSchema,
-		JSONSchema: &openai.ChatCompletionResponseFormatJSONSchema{Name: "reply", Schema: json.RawMessage(b), Strict: strict}}
+		JSONSchema: &openai.ChatCompletionResponseFormatJSONSchema{Name: "reply", Schema: formOf(form), Strict: strict}}
 	return r.System
 }
 
