@@ -60,7 +60,7 @@ func (q *inquiry) askModel(ctx context.Context) error {
 	}
 	m := &asked{q: q, job: job}
 	resolve := q.v.o.Resolver(func(r ops.Resource) bool { return !q.v.o.Withheld(r) })
-	box := &recorder{q: q, box: q.v.o.Tools(tool.Desk{Resolve: resolve, Conclude: m.conclude, Suggest: m.suggest}, true), resolve: resolve}
+	box := &recorder{q: q, box: q.v.o.Tools(tool.Desk{Resolve: resolve, Conclude: m.conclude, Suggest: m.suggest, Now: q.scene.Now}, true), resolve: resolve}
 	m.resolve = resolve
 	result, err := turn.Run(ctx, turn.Job{Ask: m.ask, Tools: box, System: fmt.Sprintf(system, strings.Join(Verbs, ", ")),
 		Seed: []llm.Message{llm.Say(llm.User, q.seed(ctx))}, Veil: veil,

@@ -107,7 +107,7 @@ func (v *Investigate) weigher(s *Scene, more *shown) *weigher {
 
 // look goes through the runbook: call, judge, record.
 func (q *inquiry) look(ctx context.Context) error {
-	box := q.v.o.Tools(tool.Desk{Resolve: q.v.o.Resolver(nil)}, false)
+	box := q.v.o.Tools(tool.Desk{Resolve: q.v.o.Resolver(nil), Now: q.scene.Now}, false)
 	openAll(ctx, box, q.book)
 	for _, step := range q.book.Steps {
 		if ctx.Err() != nil {

@@ -80,7 +80,7 @@ type saying struct {
 
 // tool answers the desk as the tools see it.
 func (d *desk) tool() tool.Desk {
-	return tool.Desk{Report: d.report, Assess: d.assess, Resolve: d.place}
+	return tool.Desk{Report: d.report, Assess: d.assess, Resolve: d.place, Now: d.now}
 }
 
 // place answers a resource of the scope, or one around it, by ID, short name,
