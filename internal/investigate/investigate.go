@@ -151,16 +151,12 @@ func (v *Investigate) Ask(ctx context.Context, incidentID, who, reason string) (
 // queue inserts the next investigation of an incident. Call it with the lock
 // held.
 func (v *Investigate) queue(ctx context.Context, tx *store.Tx, incidentID, trigger string, notBefore time.Time, why store.Why) (ops.Investigation, error) {
-	before, _, err := tx.Investigations(ctx, store.InvestigationFilter{Incident: incidentID, Limit: 1})
+	last, _, err := tx.LastInvestigation(ctx, incidentID)
 	if err != nil {
 		return ops.Investigation{}, err
 	}
-	attempt := int64(1)
-	if len(before) > 0 {
-		attempt = before[0].Attempt + 1
-	}
 	i := ops.Investigation{ID: ops.NewID(ops.InvestigationID), IncidentID: incidentID, Trigger: trigger, Actor: why.Actor, State: ops.InvestigationFlow.Start(),
-		Attempt: attempt, QueuedAt: tx.Now(), NotBefore: notBefore, Version: 1}
+		Attempt: last.Attempt + 1, QueuedAt: tx.Now(), NotBefore: notBefore, Version: 1}
 	i.Detail.Limits = map[string]int64{"turns": int64(v.set.Turns), "time_ms": v.set.Time.Milliseconds()}
 	return i, tx.QueueInvestigation(ctx, i, why)
 }

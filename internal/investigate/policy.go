@@ -122,13 +122,12 @@ func (v *Investigate) want(ctx context.Context, tx *store.Tx, incidentID string)
 	if _, active, err := tx.ActiveInvestigation(ctx, i.ID); active || err != nil {
 		return false, err
 	}
-	before, _, err := tx.Investigations(ctx, store.InvestigationFilter{Incident: i.ID, Limit: 1})
+	at := i.OpenedAt.Add(gathering)
+	last, again, err := tx.LastInvestigation(ctx, i.ID)
 	if err != nil {
 		return false, err
 	}
-	at := i.OpenedAt.Add(gathering)
-	if len(before) > 0 {
-		last := before[0]
+	if again {
 		if last.Attempt >= int64(v.set.Attempts) {
 			v.log.Info("an incident is not looked into again by itself", "incident", i.ID, "attempts", last.Attempt)
 			return false, nil

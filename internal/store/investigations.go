@@ -55,6 +55,17 @@ func (v view) ActiveInvestigation(ctx context.Context, incidentID string) (i ops
 	return i, err == nil, err
 }
 
+// LastInvestigation answers the latest attempt at an incident, without its
+// detail; ok is false when there was none.
+func (v view) LastInvestigation(ctx context.Context, incidentID string) (i ops.Investigation, ok bool, err error) {
+	i, err = scanInvestigation(v.q.QueryRowContext(ctx, `SELECT `+investigationColumns+` FROM investigation WHERE incident_id = $1
+		ORDER BY attempt DESC, id DESC LIMIT 1`, incidentID))
+	if errors.Is(err, sql.ErrNoRows) {
+		return i, false, nil
+	}
+	return i, err == nil, err
+}
+
 // An InvestigationFilter chooses investigations; zero fields choose all.
 type InvestigationFilter struct {
 	Incident string
