@@ -174,6 +174,7 @@ type RunDetail struct {
 	EstimateIn  int64             `json:"estimated_input_tokens"`
 	PromptBytes int64             `json:"prompt_bytes"`
 	ReplayOf    string            `json:"replay_of,omitempty"`
+	ReplayWith  string            `json:"replay_with,omitempty" doc:"The model that a person wanted for it; empty for those of patrols."`
 	Compared    *RunComparison    `json:"compared,omitempty" doc:"Of a replay: what it said otherwise."`
 }
 

@@ -158,7 +158,7 @@ func (q *queue) put(now time.Time, w wish) string {
 	if place.into == newRun {
 		into = &waiting{run: ops.Run{ID: ops.NewID(ops.RunID), Trigger: w.kind, Triggers: 1, Reason: w.reason, Actor: w.why.Actor, Depth: w.depth,
 			Priority: int64(w.kind.Priority()), Asked: place.scope, State: ops.RunFlow.Start(), QueuedAt: now, NotBefore: notBefore, Version: 1,
-			Model: w.model, Detail: ops.RunDetail{ReplayOf: w.replayOf}}}
+			Detail: ops.RunDetail{ReplayOf: w.replayOf, ReplayWith: w.model}}}
 		q.all = append(q.all, into)
 	} else {
 		into = live[place.into]

@@ -51,18 +51,20 @@ func (p *Patrol) askModel(ctx context.Context, l *look) error {
 	if len(l.estate.Asked.Resources) == 1 {
 		c.job.ResourceID = l.estate.Asked.Resources[0]
 	}
-	err := l.stage("seed", func() (string, error) { return c.prepare(), nil })
-	if err != nil {
+	do := func(stage string, f func() string) error {
+		return safely(func() error { return l.stage(stage, func() (string, error) { return f(), nil }) })
+	}
+	if err := do("seed", c.prepare); err != nil {
 		return err
 	}
 	var failure error
-	_ = l.stage("model", func() (string, error) {
-		failure = c.converse(ctx)
-		return c.note(failure), nil
+	broken := do("model", func() string {
+		failure = safely(func() error { return c.converse(ctx) })
+		return c.note(failure)
 	})
-	_ = l.stage("assess", func() (string, error) { return c.settleVerdicts(ctx, failure), nil })
-	_ = l.stage("evidence", func() (string, error) { return c.deliver(ctx), nil })
-	return failure
+	return errors.Join(failure, broken,
+		do("assess", func() string { return c.settleVerdicts(ctx, failure) }),
+		do("evidence", func() string { return c.deliver(ctx) }))
 }
 
 // prepare makes the first message and the desk.
@@ -266,7 +268,11 @@ func (c *consultation) settleVerdicts(ctx context.Context, failure error) string
 	switch {
 	case failure != nil:
 		why = "the model could not be asked to the end"
+	case c.why != "":
+		why = "the model gave no verdict: " + c.why
 	case len(missing) > 0:
+		ctx, cancel := context.WithTimeout(ctx, c.p.set.Timeout/4)
+		defer cancel()
 		if err := c.followUp(ctx, missing); err != nil {
 			why = "the model gave no verdict: " + redact.Line(err.Error(), 200)
 		}

@@ -68,7 +68,7 @@ func (p *Patrol) replayRun(ctx context.Context, l *look) error {
 	l.run.Asked, l.run.Detail.Counts, l.run.Detail.Effective = was.Asked, was.Detail.Counts, was.Detail.Effective
 	heard := &hearsay{rec: rec, resolve: turn.Resolver(p.store, nil), verdicts: map[string]bool{}}
 	box := &playback{rec: rec, desk: p.tools(tool.Patrol, heard.tool())}
-	c := &consultation{p: p, l: l, job: replayJob(l.run.ID, l.run.Model), veil: rec.veil()}
+	c := &consultation{p: p, l: l, job: replayJob(l.run.ID, l.run.Detail.ReplayWith), veil: rec.veil()}
 	var failure error
 	_ = l.stage("model", func() (string, error) {
 		failure = c.again(ctx, rec, box)

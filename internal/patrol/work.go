@@ -102,6 +102,11 @@ func (p *Patrol) claim(ctx context.Context, stop context.CancelCauseFunc) (r ops
 	}
 	p.setCurrent(&current{run: r, stop: stop})
 	err = p.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		whole, err := tx.Run(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		r.Detail = whole.Detail // Lists are without: of a replay it says of what.
 		r, err = tx.MoveRun(ctx, r, ops.RunStart, store.Why{Actor: actor}, func(r *ops.Run) {
 			r.StartedAt, r.NotBefore = tx.Now(), time.Time{}
 			r.Starts++
@@ -288,7 +293,7 @@ func keep(ctx context.Context, tx *store.Tx, r ops.Run, record []byte) error {
 // forget takes off what a run that waits again found so far: it looks anew.
 func forget(r *ops.Run) {
 	r.Health, r.Quiet, r.Summary, r.Err, r.Digest = "", false, "", "", ""
-	r.Detail = ops.RunDetail{ReplayOf: r.Detail.ReplayOf}
+	r.Detail = ops.RunDetail{ReplayOf: r.Detail.ReplayOf, ReplayWith: r.Detail.ReplayWith}
 }
 
 // ended writes how a run ended into it, within bounds.

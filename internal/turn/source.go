@@ -88,7 +88,9 @@ func (b stored) texts(ctx context.Context, resourceID string) ([]evidence.Text, 
 		return nil, err
 	}
 	for _, f := range findings {
-		all = append(all, evidence.Text{Text: f.Summary, At: f.LastSeen, Where: "finding " + f.ID})
+		if f.Origin != ops.OriginPatrol { // A model does not prove its words by having said them.
+			all = append(all, evidence.Text{Text: f.Summary, At: f.LastSeen, Where: "finding " + f.ID})
+		}
 		list, err := b.store.Evidence(ctx, f.ID)
 		if err != nil {
 			return nil, err
@@ -116,6 +118,9 @@ func (b stored) times(ctx context.Context, resourceID string) ([]evidence.Moment
 		}
 	}
 	for _, f := range findings {
+		if f.Origin == ops.OriginPatrol {
+			continue
+		}
 		add("opened", f.OpenedAt)
 		add("opened", f.FirstSeen)
 		add("resolved", f.ResolvedAt)
