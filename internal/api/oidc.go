@@ -155,7 +155,11 @@ func (in *signIn) fromProvider(w http.ResponseWriter, r *http.Request) error {
 	if !equal(nonce, id.Nonce) {
 		return ops.Errorf(ops.Forbidden, "the OpenID provider's answer belongs to another sign-in")
 	}
-	account, err := in.oidcAccount(ctx, id)
+	claims, err := in.oidc.claims(ctx, provider, token, id)
+	if err != nil {
+		return err
+	}
+	account, err := in.oidcAccount(ctx, id, claims)
 	if err != nil {
 		return err
 	}
@@ -168,11 +172,7 @@ func (in *signIn) fromProvider(w http.ResponseWriter, r *http.Request) error {
 
 // oidcAccount answers the account of a subject, made at its first sign-in;
 // its role follows the claim.
-func (in *signIn) oidcAccount(ctx context.Context, id *oidc.IDToken) (store.Account, error) {
-	var claims map[string]any
-	if err := id.Claims(&claims); err != nil {
-		return store.Account{}, ops.Because(ops.Forbidden, err, "the OpenID provider's answer cannot be read")
-	}
+func (in *signIn) oidcAccount(ctx context.Context, id *oidc.IDToken, claims map[string]any) (store.Account, error) {
 	role, err := in.oidc.role(claims)
 	if err != nil {
 		return store.Account{}, err
