@@ -113,7 +113,7 @@ type current struct {
 
 // New makes a Patrol. It refuses settings that mean nothing.
 func New(o Options) (*Patrol, error) {
-	if err := o.Settings.check(); err != nil {
+	if err := o.Settings.Check(); err != nil {
 		return nil, err
 	}
 	p := &Patrol{log: o.Log, store: o.Store, metrics: o.Metrics, router: o.Router, tools: o.Tools, know: o.Knowledge, set: o.Settings, modelling: o.Modelling,
@@ -148,18 +148,23 @@ const (
 	mostEvery  = 7 * 24 * time.Hour
 )
 
-func (s Settings) check() error {
+// Check answers what of the settings means nothing.
+func (s Settings) Check() error {
 	switch {
 	case s.Every != 0 && (s.Every < leastEvery || s.Every > mostEvery):
-		return ops.Errorf(ops.Invalid, "patrol.every is %v: set 10m to 7d, or 0 for no patrol by the clock", s.Every)
-	case s.Spacing < 0 || s.Pacing < 0 || s.QuietRuns < 0:
-		return ops.Errorf(ops.Invalid, "patrol.spacing, patrol.pacing and patrol.quiet_runs are not below 0")
+		return wrongField("every", "patrol.every is %v: set 10m to 7d, or 0 for no patrol by the clock", s.Every)
+	case s.Spacing < 0:
+		return wrongField("spacing", "patrol.spacing is below 0")
+	case s.Pacing < 0:
+		return wrongField("pacing", "patrol.pacing is below 0")
+	case s.QuietRuns < 0:
+		return wrongField("quiet_runs", "patrol.quiet_runs is below 0")
 	case s.Timeout < 10*time.Second:
-		return ops.Errorf(ops.Invalid, "patrol.timeout is %v: set 10s or more", s.Timeout)
+		return wrongField("timeout", "patrol.timeout is %v: set 10s or more", s.Timeout)
 	case s.Keep < 24*time.Hour:
-		return ops.Errorf(ops.Invalid, "patrol.keep is %v: set 1d or more", s.Keep)
+		return wrongField("keep", "patrol.keep is %v: set 1d or more", s.Keep)
 	case !s.MinSeverity.Valid():
-		return ops.Errorf(ops.Invalid, "patrol.min_severity is %q: set warning or critical", s.MinSeverity)
+		return wrongField("min_severity", "patrol.min_severity is %q: set warning or critical", s.MinSeverity)
 	}
 	for _, e := range s.Events {
 		if !slices.Contains(Events, e) {
@@ -167,7 +172,7 @@ func (s Settings) check() error {
 			if near := config.Nearest(string(e), names(Events)); near != "" {
 				hint = "; did you mean " + near + "?"
 			}
-			return ops.Errorf(ops.Invalid, "patrol.events: there is no event %q%s; they are %s, or none", e, hint, strings.Join(names(Events), ", "))
+			return wrongField("events", "patrol.events: there is no event %q%s; they are %s, or none", e, hint, strings.Join(names(Events), ", "))
 		}
 	}
 	return nil

@@ -201,7 +201,7 @@ func TestRestartDoesNotShiftTheSchedule(t *testing.T) {
 
 func TestSettingsThatMeanNothingAreRefused(t *testing.T) {
 	good := Settings{Every: 6 * time.Hour, MinSeverity: ops.Warning, Timeout: time.Minute, Keep: 24 * time.Hour, Events: Events}
-	if err := good.check(); err != nil {
+	if err := good.Check(); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Settings){
@@ -210,7 +210,7 @@ func TestSettingsThatMeanNothingAreRefused(t *testing.T) {
 	} {
 		s := good
 		change(&s)
-		if err := s.check(); ops.KindOf(err) != ops.Invalid {
+		if err := s.Check(); ops.KindOf(err) != ops.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
