@@ -327,7 +327,7 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) error {
 	if len(token) > 200 || !plainText(token) {
 		return ops.Errorf(ops.NotFound, "no heartbeat has this address")
 	}
-	if err := errors.Join(s.sign.beats.take(c.Addr.String(), now), s.sign.jobs.take(token, now)); err != nil {
+	if err := errors.Join(s.sign.beats.take(sender(c.Addr), now), s.sign.jobs.take(token, now)); err != nil {
 		return err
 	}
 	if err := s.store.Tx(ctx, now, func(tx *store.Tx) error {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"math"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -74,4 +75,15 @@ func (l *limiter) makeRoom(now time.Time) {
 		}
 		delete(l.keys, key)
 	}
+}
+
+// sender answers what attempts are counted by: the address, of IPv6 the /64
+// around it, because whoever has one address there has all of them.
+func sender(addr netip.Addr) string {
+	if addr.Is6() && !addr.Is4In6() {
+		if net, err := addr.WithZone("").Prefix(64); err == nil {
+			return net.String()
+		}
+	}
+	return addr.Unmap().String()
 }

@@ -105,7 +105,7 @@ func (in *signIn) toProvider(w http.ResponseWriter, r *http.Request) error {
 		return ops.Errorf(ops.NotFound, "no OpenID provider is configured")
 	}
 	ctx := r.Context()
-	if err := in.byAddr.take(callerOf(ctx).Addr.String(), in.s.now()); err != nil {
+	if err := in.byAddr.take(sender(callerOf(ctx).Addr), in.s.now()); err != nil {
 		return err
 	}
 	provider, err := in.oidc.find(ctx)

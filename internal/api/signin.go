@@ -59,7 +59,7 @@ type credentialsInput struct {
 // get one answer after the same work.
 func (in *signIn) withPassword(ctx context.Context, q credentialsInput) (SessionView, error) {
 	c, now := callerOf(ctx), in.s.now()
-	if err := in.byAddr.take(c.Addr.String(), now); err != nil {
+	if err := in.byAddr.take(sender(c.Addr), now); err != nil {
 		return SessionView{}, err
 	}
 	name := digest(q.Body.Name) // The name itself may be long.
@@ -222,7 +222,7 @@ func (in *signIn) withLink(ctx context.Context, q linkInput) (SessionView, error
 	if !c.Local {
 		return SessionView{}, ops.Errorf(ops.Forbidden, "the one-time link works only in a browser on the machine that Reeve runs on")
 	}
-	if err := in.byAddr.take("link "+c.Addr.String(), in.s.now()); err != nil {
+	if err := in.byAddr.take("link "+sender(c.Addr), in.s.now()); err != nil {
 		return SessionView{}, err
 	}
 	var account store.Account
