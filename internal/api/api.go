@@ -76,13 +76,15 @@ type Metrics struct {
 	Names func(ctx context.Context, resourceID string) ([]string, error)
 }
 
-// Desk is where people's decisions about findings and incidents go.
+// Desk is where people's decisions about findings and incidents go. seen are
+// the versions that they may be about; none for any. Another one is a
+// watch.StaleError.
 type Desk struct {
-	AckFinding  func(ctx context.Context, id, actor, reason string) (ops.Finding, error)
-	Suppress    func(ctx context.Context, id string, s ops.Suppression) (ops.Finding, error)
-	Unsuppress  func(ctx context.Context, id, actor, reason string) (ops.Finding, error)
-	Resolve     func(ctx context.Context, id, actor, reason string) (ops.Finding, error)
-	AckIncident func(ctx context.Context, id, actor, reason string) (ops.Incident, error)
+	AckFinding  func(ctx context.Context, id, actor, reason string, seen ...int64) (ops.Finding, error)
+	Suppress    func(ctx context.Context, id string, s ops.Suppression, seen ...int64) (ops.Finding, error)
+	Unsuppress  func(ctx context.Context, id, actor, reason string, seen ...int64) (ops.Finding, error)
+	Resolve     func(ctx context.Context, id, actor, reason string, seen ...int64) (ops.Finding, error)
+	AckIncident func(ctx context.Context, id, actor, reason string, seen ...int64) (ops.Incident, error)
 	// Explain says why a condition of a resource is or is not open, delivered,
 	// suppressed; Story tells an incident.
 	Explain func(ctx context.Context, resourceID, condition string) (any, error)

@@ -133,22 +133,12 @@ func checkReason(reason string) error {
 
 // decide does what a person decided about a finding, unless it changed since
 // they looked.
-func (s *Server) decide(ctx context.Context, q reasonInput, do func(ctx context.Context, id, actor, reason string) (ops.Finding, error)) (ops.Finding, error) {
+func (s *Server) decide(ctx context.Context, q reasonInput, do func(ctx context.Context, id, actor, reason string, seen ...int64) (ops.Finding, error)) (ops.Finding, error) {
 	if err := checkReason(q.Body.Reason); err != nil {
 		return ops.Finding{}, err
 	}
-	if err := s.matchFinding(ctx, q.IfMatch, q.ID); err != nil {
-		return ops.Finding{}, err
-	}
-	return do(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason)
-}
-
-func (s *Server) matchFinding(ctx context.Context, header, id string) error {
-	f, err := s.store.Finding(ctx, id)
-	if err != nil {
-		return err
-	}
-	return checkMatch(header, "the finding", f.Version)
+	f, err := do(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason, seenIn(q.IfMatch)...)
+	return f, stale("the finding", err)
 }
 
 func (s *Server) ackFinding(ctx context.Context, q reasonInput) (ops.Finding, error) {
@@ -178,15 +168,8 @@ func (s *Server) suppress(ctx context.Context, q suppressInput) (ops.Finding, er
 	if err := checkReason(b.Reason); err != nil {
 		return ops.Finding{}, err
 	}
-	f, err := s.store.Finding(ctx, q.ID)
-	if err != nil {
-		return f, err
-	}
-	if err := checkMatch(q.IfMatch, "the finding", f.Version); err != nil {
-		return f, err
-	}
-	return s.deps.Desk.Suppress(ctx, q.ID, ops.Suppression{Kind: b.Kind, Reason: b.Reason, Actor: callerOf(ctx).actor(),
-		Until: b.Until, Severity: f.Severity})
+	f, err := s.deps.Desk.Suppress(ctx, q.ID, ops.Suppression{Kind: b.Kind, Reason: b.Reason, Actor: callerOf(ctx).actor(), Until: b.Until}, seenIn(q.IfMatch)...)
+	return f, stale("the finding", err)
 }
 
 type explainInput struct {

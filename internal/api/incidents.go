@@ -110,12 +110,6 @@ func (s *Server) ackIncident(ctx context.Context, q reasonInput) (ops.Incident, 
 	if err := checkReason(q.Body.Reason); err != nil {
 		return ops.Incident{}, err
 	}
-	i, err := s.store.Incident(ctx, q.ID)
-	if err != nil {
-		return i, err
-	}
-	if err := checkMatch(q.IfMatch, "the incident", i.Version); err != nil {
-		return i, err
-	}
-	return s.deps.Desk.AckIncident(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason)
+	i, err := s.deps.Desk.AckIncident(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason, seenIn(q.IfMatch)...)
+	return i, stale("the incident", err)
 }

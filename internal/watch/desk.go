@@ -12,9 +12,9 @@ import (
 
 // AckFinding records that a person takes note of a finding. When every active
 // member of its incident is acknowledged, so is the incident.
-func (w *Watch) AckFinding(ctx context.Context, id, who, reason string) (f ops.Finding, err error) {
+func (w *Watch) AckFinding(ctx context.Context, id, who, reason string, seen ...int64) (f ops.Finding, err error) {
 	err = w.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		if f, err = tx.Finding(ctx, id); err != nil {
+		if f, err = findingSeen(ctx, tx, id, seen); err != nil {
 			return err
 		}
 		if f.State == ops.FindingAcknowledged {
@@ -57,9 +57,12 @@ func ackIncident(ctx context.Context, tx *store.Tx, i ops.Incident, who, reason 
 }
 
 // AckIncident acknowledges an incident and its open members.
-func (w *Watch) AckIncident(ctx context.Context, id, who, reason string) (i ops.Incident, err error) {
+func (w *Watch) AckIncident(ctx context.Context, id, who, reason string, seen ...int64) (i ops.Incident, err error) {
 	err = w.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		if i, err = tx.Incident(ctx, id); err != nil || i.State == ops.IncidentAcknowledged {
+		if i, err = tx.Incident(ctx, id); err != nil {
+			return err
+		}
+		if err := checkSeen(i.Version, seen); err != nil || i.State == ops.IncidentAcknowledged {
 			return err
 		}
 		open, _, err := tx.Findings(ctx, store.FindingFilter{Incident: id, States: []string{string(ops.FindingOpen)}, All: true})
@@ -80,12 +83,12 @@ func (w *Watch) AckIncident(ctx context.Context, id, who, reason string) (i ops.
 // Suppress keeps a finding from being delivered: evaluation goes on, and a
 // rise above its present severity ends it. Reason and, for a snooze, an end
 // are needed.
-func (w *Watch) Suppress(ctx context.Context, id string, s ops.Suppression) (f ops.Finding, err error) {
+func (w *Watch) Suppress(ctx context.Context, id string, s ops.Suppression, seen ...int64) (f ops.Finding, err error) {
 	if err := soundSuppression(s, time.Now()); err != nil {
 		return f, err
 	}
 	err = w.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		if f, err = tx.Finding(ctx, id); err != nil {
+		if f, err = findingSeen(ctx, tx, id, seen); err != nil {
 			return err
 		}
 		if f.State == ops.FindingClosed {
@@ -132,9 +135,9 @@ func soundSuppression(s ops.Suppression, now time.Time) error {
 }
 
 // Unsuppress ends a suppression before its time.
-func (w *Watch) Unsuppress(ctx context.Context, id, who, reason string) (f ops.Finding, err error) {
+func (w *Watch) Unsuppress(ctx context.Context, id, who, reason string, seen ...int64) (f ops.Finding, err error) {
 	err = w.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		if f, err = tx.Finding(ctx, id); err != nil {
+		if f, err = findingSeen(ctx, tx, id, seen); err != nil {
 			return err
 		}
 		if f.Suppression == nil {
@@ -149,7 +152,7 @@ func (w *Watch) Unsuppress(ctx context.Context, id, who, reason string) (f ops.F
 // Resolve takes a person's word that a finding is solved. It is a claim that
 // is checked: while a detector sees the condition the finding stays open, with
 // a note; where none can say any more it resolves at once.
-func (w *Watch) Resolve(ctx context.Context, id, who, reason string) (f ops.Finding, err error) {
+func (w *Watch) Resolve(ctx context.Context, id, who, reason string, seen ...int64) (f ops.Finding, err error) {
 	w.mu.Lock() // before the transaction, as a pass does
 	defer w.mu.Unlock()
 	if err := w.prepare(ctx); err != nil {
@@ -158,7 +161,7 @@ func (w *Watch) Resolve(ctx context.Context, id, who, reason string) (f ops.Find
 	var key fingerprint
 	accepted := false
 	err = w.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		if f, err = tx.Finding(ctx, id); err != nil {
+		if f, err = findingSeen(ctx, tx, id, seen); err != nil {
 			return err
 		}
 		if !f.Active() {
