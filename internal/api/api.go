@@ -22,8 +22,11 @@ import (
 
 	"reeve/internal/collect"
 	"reeve/internal/detect"
+	"reeve/internal/investigate"
+	"reeve/internal/knowledge"
 	"reeve/internal/loop"
 	"reeve/internal/ops"
+	"reeve/internal/patrol"
 	"reeve/internal/store"
 )
 
@@ -34,6 +37,10 @@ type Deps struct {
 	Store   *store.Store
 	Metrics Metrics
 	Desk    Desk
+
+	Investigate *investigate.Investigate
+	Knowledge   *knowledge.Knowledge
+	Patrol      *patrol.Patrol
 
 	Loops        func() []loop.Status
 	Stores       func(context.Context) []StoreStatus

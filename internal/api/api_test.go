@@ -19,8 +19,12 @@ import (
 	"reeve/internal/api"
 	"reeve/internal/collect"
 	"reeve/internal/detect"
+	"reeve/internal/investigate"
+	"reeve/internal/knowledge"
+	"reeve/internal/llm"
 	"reeve/internal/loop"
 	"reeve/internal/ops"
+	"reeve/internal/patrol"
 	"reeve/internal/store"
 	"reeve/internal/tsdb"
 	"reeve/internal/watch"
@@ -37,6 +41,7 @@ type world struct {
 	fs     ops.Resource
 
 	metrics *tsdb.DB
+	patrols *patrol.Patrol
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -95,8 +100,11 @@ func (w *world) deps() api.Deps {
 		Log: quiet(), Store: w.db, Self: self, DataDir: w.dir, Version: "test", Started: time.Now(),
 		Metrics: w.ask(),
 		Desk:    w.desk(),
-		Loops:   func() []loop.Status { return []loop.Status{{Name: "stream"}} },
-		Stores:  func(context.Context) []api.StoreStatus { return []api.StoreStatus{{Name: "state", State: "ok"}} },
+
+		Patrol: w.patrol(), Investigate: w.investigate(), Knowledge: knowledge.New(w.db, func(c string) bool { return c == fsFull.Name }),
+
+		Loops:  func() []loop.Status { return []loop.Status{{Name: "stream"}} },
+		Stores: func(context.Context) []api.StoreStatus { return []api.StoreStatus{{Name: "state", State: "ok"}} },
 		Channels: func(context.Context) []api.ChannelStatus {
 			return []api.ChannelStatus{{Name: "mail", Type: "email", State: "ok"}}
 		},
@@ -146,6 +154,39 @@ func (w *world) read(r ops.Resource, metric string, at time.Time, value float64)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// investigate accepts investigations, which nobody carries out here.
+func (w *world) investigate() *investigate.Investigate {
+	v, err := investigate.New(investigate.Options{Log: quiet(), Store: w.db, Settings: investigate.Settings{Auto: "none", AtOnce: 1, Attempts: 3}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	group := loop.NewGroup(quiet())
+	for _, l := range v.Loops() {
+		group.Add(l) // so that they can be woken; they are not started
+	}
+	return v
+}
+
+// patrol accepts patrols; tests do them with its Pass.
+func (w *world) patrol() *patrol.Patrol {
+	know := knowledge.New(w.db, func(string) bool { return true })
+	p, err := patrol.New(patrol.Options{Log: quiet(), Store: w.db, Metrics: w.metrics, Router: llm.New(quiet(), llm.Options{}), Node: "test",
+		Definitions: []detect.Definition{fsFull}, Settings: patrol.Settings{Every: 6 * time.Hour, MinSeverity: ops.Warning, Timeout: time.Minute, Keep: 24 * time.Hour, QuietRuns: 3},
+		Knowledge: patrol.Knowledge{Notes: know.ForScope, Before: func(ctx context.Context, condition, resource string) (string, error) {
+			past, err := know.Before(ctx, condition, resource)
+			return past.Text, err
+		}}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	group := loop.NewGroup(quiet())
+	for _, l := range p.Loops() {
+		group.Add(l) // so that they can be woken; they are not started
+	}
+	w.patrols = p
+	return p
 }
 
 // desk hands decisions to a real watch.

@@ -40,6 +40,7 @@ type IncidentDetail struct {
 	Resources   map[string]ops.Resource `json:"resources" doc:"The resources of its members, by ID."`
 	Transitions []ops.Transition        `json:"transitions" doc:"What happened to it and to its members, the newest first."`
 	Deliveries  []ops.Delivery          `json:"deliveries" doc:"What people were told, the newest first."`
+	Inquiries   []ops.Investigation     `json:"investigations" doc:"What was looked into, the newest first, without details."`
 	Explain     any                     `json:"explain" doc:"What it is, since when, why, likely causes, what to check, who was told."`
 }
 
@@ -61,6 +62,9 @@ func (s *Server) incident(ctx context.Context, q idInput) (IncidentDetail, error
 		return d, err
 	}
 	if d.Deliveries, _, err = s.store.Deliveries(ctx, store.DeliveryFilter{Incident: i.ID, Limit: detailLimit}); err != nil {
+		return d, err
+	}
+	if d.Inquiries, _, err = s.store.Investigations(ctx, store.InvestigationFilter{Incident: i.ID, Limit: 20}); err != nil {
 		return d, err
 	}
 	d.Explain, err = s.deps.Desk.Story(ctx, i.ID)

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"reeve/internal/schema"
@@ -92,7 +93,11 @@ func (r Route) operation(set *schema.Set) operation {
 	case r.Out == reflect.TypeFor[none]():
 		op.Responses["204"] = content{Description: "Done."}
 	default:
-		op.Responses["200"] = content{Description: "OK.", Content: map[string]mediaType{"application/json": {set.Ref(r.Out)}}}
+		code := "200"
+		if v, ok := reflect.Zero(r.Out).Interface().(statused); ok {
+			code = strconv.Itoa(v.status())
+		}
+		op.Responses[code] = content{Description: "OK.", Content: map[string]mediaType{"application/json": {set.Ref(r.Out)}}}
 	}
 	if r.Takes != "" {
 		op.RequestBody = &content{Required: true, Content: map[string]mediaType{r.Takes: {&schema.Schema{Type: "string", Format: "binary"}}}}

@@ -46,6 +46,9 @@ type raw struct {
 	etag string
 }
 
+// statused answers have a status of their own instead of 200.
+type statused interface{ status() int }
+
 // versioned answers carry their version as an entity tag, for If-Match.
 type versioned interface{ version() int64 }
 
@@ -139,6 +142,9 @@ func reply(w http.ResponseWriter, r *http.Request, out any) error {
 	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if v, ok := out.(statused); ok {
+		w.WriteHeader(v.status())
+	}
 	_, _ = w.Write(body) // The client went away; there is nobody to tell.
 	return nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"reflect"
+	"slices"
 
 	"reeve/internal/ops"
 	"reeve/internal/store"
@@ -15,7 +16,7 @@ const remoteWriteBytes = 32 << 20
 // table is everything that can be asked: method and pattern, who may, what it
 // is, and the handler.
 func (s *Server) table() []Route {
-	return append(s.estateRoutes(), append(s.accountRoutes(), s.machineRoutes()...)...)
+	return slices.Concat(s.estateRoutes(), s.patrolRoutes(), s.inquiryRoutes(), s.accountRoutes(), s.machineRoutes())
 }
 
 func (s *Server) estateRoutes() []Route {
@@ -63,7 +64,7 @@ func (s *Server) estateRoutes() []Route {
 
 		route("GET /api/v1/audit", Read, "Every committed change, the newest first.", s.audit),
 		route("GET /api/v1/audit/verify", Read, "Re-compute the audit chain; one at a time.", s.verifyAudit).slow(),
-		plain("GET /api/v1/stream", Read, "Server-sent events of every change; Last-Event-ID or ?after= resumes without a gap.", s.stream),
+		plain("GET /api/v1/stream", Read, "Server-sent events of every change, or with ?run=ID of one patrol; Last-Event-ID or ?after= resumes without a gap.", s.stream),
 	}
 }
 

@@ -1,0 +1,92 @@
+package api
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+
+	"reeve/internal/investigate"
+	"reeve/internal/ops"
+	"reeve/internal/store"
+)
+
+func (s *Server) inquiryRoutes() []Route {
+	return []Route{
+		route("GET /api/v1/investigations", Read, "Investigations, the newest first, without their details.", s.investigations),
+		route("GET /api/v1/investigations/{id}", Read, "One investigation: what it looked at, what it thinks and on what grounds.", s.investigation),
+		route("POST /api/v1/incidents/{id}/investigate", Operate, "Look into an incident; 409 names the investigation that goes on already.", s.investigate),
+		route("GET /api/v1/runbooks", Read, "What is looked at for each condition without a model.", s.runbooks),
+
+		route("GET /api/v1/notes", Read, "What people know of resources and of the estate, and what models suggest, the newest first.", s.notes),
+		route("POST /api/v1/notes", Operate, "Write a note.", s.addNote),
+		route("POST /api/v1/notes/{id}/accept", Operate, "Let a suggested note count.", s.acceptNote),
+		route("POST /api/v1/notes/{id}/decline", Operate, "End a suggested note.", s.declineNote),
+		route("POST /api/v1/notes/{id}/remove", Operate, "End a note.", s.removeNote),
+		route("GET /api/v1/dismissals", Read, "Why people said that problems are none or are solved, as their decisions say, the newest first.", s.dismissals),
+	}
+}
+
+type investigationsInput struct {
+	Incident string   `query:"incident" doc:"ID of an incident."`
+	State    []string `query:"state" doc:"active (queued or running), or states; several with commas."`
+	Limit    int      `query:"limit" doc:"Of a page, at most 1000; default 50."`
+	Cursor   string   `query:"cursor"`
+}
+
+func (s *Server) investigations(ctx context.Context, q investigationsInput) (List[ops.Investigation], error) {
+	f := store.InvestigationFilter{Incident: q.Incident, Limit: q.Limit}
+	var err error
+	if f.After, err = parseCursor("", q.Cursor); err != nil {
+		return List[ops.Investigation]{}, err
+	}
+	if err := amongAll("state", "state of investigations", q.State, append([]ops.InvestigationState{active}, ops.InvestigationFlow.States()...)); err != nil {
+		return List[ops.Investigation]{}, err
+	}
+	for _, state := range q.State {
+		if state == active {
+			f.States = append(f.States, string(ops.InvestigationQueued), string(ops.InvestigationRunning))
+			continue
+		}
+		f.States = append(f.States, state)
+	}
+	items, next, err := s.store.Investigations(ctx, f)
+	return listOf(items, cursorOf("", next)), err
+}
+
+func (s *Server) investigation(ctx context.Context, q idInput) (ops.Investigation, error) {
+	return s.store.Investigation(ctx, q.ID)
+}
+
+// Begun names what was accepted: 202.
+type Begun struct {
+	InvestigationID string `json:"investigation_id"`
+}
+
+func (Begun) status() int { return http.StatusAccepted }
+
+func (s *Server) investigate(ctx context.Context, q reasonInput) (Begun, error) {
+	if err := checkReason(q.Body.Reason); err != nil {
+		return Begun{}, err
+	}
+	i, err := s.store.Incident(ctx, q.ID)
+	if err != nil {
+		return Begun{}, err
+	}
+	if err := checkMatch(q.IfMatch, "the incident", i.Version); err != nil {
+		return Begun{}, err
+	}
+	begun, err := s.deps.Investigate.Ask(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason)
+	return Begun{begun.ID}, err
+}
+
+func (s *Server) runbooks(context.Context, noInput) (List[investigate.Runbook], error) {
+	all, err := investigate.Runbooks()
+	books := slices.SortedFunc(maps.Values(all), func(a, b investigate.Runbook) int {
+		if a.Condition < b.Condition {
+			return -1
+		}
+		return 1
+	})
+	return listOf(books, ""), err
+}

@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reeve/internal/ops"
+)
+
+func (s *session) notesVerb() *cobra.Command {
+	var state, kind, resource, condition string
+	var dismissals bool
+	var limit int
+	c := &cobra.Command{
+		Use: "notes", Short: "What people know of resources and of the estate, and what models suggest",
+		Example: "  reeve notes\n  reeve notes --state suggested\n  reeve notes --resource nginx --kind solution\n  reeve notes --dismissals", Args: takes(0, 0, ""),
+		RunE: func(c *cobra.Command, _ []string) error {
+			q, path := url.Values{}, "/api/v1/notes"
+			set(q, "condition", condition)
+			if dismissals {
+				path = "/api/v1/dismissals"
+			} else {
+				set(q, "state", state)
+				set(q, "kind", kind)
+			}
+			switch resource {
+			case "", "estate":
+				set(q, "resource", resource)
+			default:
+				id, err := s.resourceID(c.Context(), resource)
+				if err != nil {
+					return err
+				}
+				q.Set("resource", id)
+			}
+			return s.listNotes(c.Context(), path, q, limit)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&state, "state", "", "suggested, active, declined, removed; several with commas; default suggested and active")
+	f.StringVar(&kind, "kind", "", "note, solution, dismissal; several with commas")
+	f.StringVar(&resource, "resource", "", "only of this resource: its ID or name, or estate for notes about the whole")
+	f.StringVar(&condition, "condition", "", "only of this problem; reeve detectors lists them")
+	f.BoolVar(&dismissals, "dismissals", false, "instead: why people said that problems are none or are solved, as their decisions say")
+	f.IntVar(&limit, "limit", 100, "how many at most; 0 for all")
+	return c
+}
+
+func (s *session) listNotes(ctx context.Context, path string, q url.Values, limit int) error {
+	l, err := s.listed(ctx, path, q, limit)
+	if err != nil {
+		return err
+	}
+	if s.json() {
+		return s.page.value(l)
+	}
+	all, err := read[ops.Note](l)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		s.page.line("no notes%s; `reeve note add TEXT` writes one", suchAs(q))
+		return nil
+	}
+	ids := make([]string, len(all))
+	for i, n := range all {
+		ids[i] = n.ID
+	}
+	short, now := shortened(ids), time.Now()
+	t := s.page.table("!ID", "!STATE", "!KIND", "ABOUT", "CONDITION", "TEXT", "BY", ">AGO")
+	for _, n := range all {
+		t.add(of(short[n.ID]), of(string(n.State)), of(n.Kind), of(first(n.ResourceID, "the estate")), of(n.Condition),
+			of(strings.ReplaceAll(n.Text, "\n", " ")), of(n.Author), of(age(now, n.At)))
+	}
+	t.print()
+	s.more(l)
+	return nil
+}
+
+func (s *session) noteVerb() *cobra.Command {
+	c := &cobra.Command{Use: "note", Short: "Write a note, or decide on one", Args: cobra.ArbitraryArgs, RunE: group,
+		Example: "  reeve note add 'backups run at 02:00' --resource nas\n  reeve note accept nte_06h04g7m"}
+	c.AddCommand(s.noteAddVerb(),
+		s.noteMoveVerb("accept", "Let a note that a model suggested count"),
+		s.noteMoveVerb("decline", "End a note that a model suggested"),
+		s.noteMoveVerb("remove", "End a note"))
+	return c
+}
+
+func (s *session) noteAddVerb() *cobra.Command {
+	var resource, finding, kind, condition string
+	c := &cobra.Command{
+		Use: "add TEXT", Short: "Write a note on a resource or, without one, on the estate",
+		Example: "  reeve note add 'the NAS sleeps at night' --resource nas\n  reeve note add 'rotate the nginx log' --kind solution --finding fnd_06h04g7kz2wm\n  reeve note add 'wanted so' --kind dismissal --resource / --condition fs_full",
+		Args:    takes(1, 1, "the text; put it in quotes"),
+		RunE: func(c *cobra.Command, args []string) error {
+			body := map[string]any{"text": args[0], "kind": kind}
+			if resource != "" {
+				id, err := s.resourceID(c.Context(), resource)
+				if err != nil {
+					return err
+				}
+				body["resource_id"] = id
+			}
+			if finding != "" {
+				id, err := s.findingID(c.Context(), finding)
+				if err != nil {
+					return err
+				}
+				body["finding_id"] = id
+			}
+			if condition != "" {
+				body["condition"] = condition
+			}
+			return s.sendNote(c.Context(), "/api/v1/notes", body)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&resource, "resource", "", "what it is about: the ID or name of a resource; without it the whole estate")
+	f.StringVar(&finding, "finding", "", "the finding whose resource and condition it is about")
+	f.StringVar(&kind, "kind", "note", "note: a fact; solution: what solved a problem; dismissal: why a problem is none")
+	f.StringVar(&condition, "condition", "", "which problem; reeve detectors lists them")
+	return c
+}
+
+func (s *session) noteMoveVerb(verb, short string) *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use: verb + " ID", Short: short, Example: "  reeve note " + verb + " nte_06h04g7m", Args: takes(1, 1, "the ID of a note"),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := s.noteID(c.Context(), args[0], verb)
+			if err != nil {
+				return err
+			}
+			body := map[string]any{}
+			if reason != "" {
+				body["reason"] = reason
+			}
+			return s.sendNote(c.Context(), "/api/v1/notes/"+url.PathEscape(id)+"/"+verb, body)
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why; goes into the audit")
+	return c
+}
+
+// noteID answers the note that a person means: an ID or the beginning of one,
+// among those that the verb is for.
+func (s *session) noteID(ctx context.Context, typed, verb string) (string, error) {
+	if ops.IDKind(typed) == ops.NoteID {
+		return typed, nil
+	}
+	state := string(ops.NoteSuggested)
+	if verb == "remove" {
+		state = string(ops.NoteActive)
+	}
+	l, err := s.listed(ctx, "/api/v1/notes", url.Values{"state": {state}}, maxSearch)
+	if err != nil {
+		return "", err
+	}
+	all, err := read[ops.Note](l)
+	if err != nil {
+		return "", err
+	}
+	list := make([]candidate, len(all))
+	for i, n := range all {
+		list[i] = candidate{id: n.ID, about: n.Text}
+	}
+	return choose("note", typed, list)
+}
+
+func (s *session) sendNote(ctx context.Context, path string, body map[string]any) error {
+	var n ops.Note
+	text, err := s.call(ctx, http.MethodPost, path, body, &n)
+	if err != nil || s.json() {
+		return s.documentOr(text, err)
+	}
+	s.page.line("%s is %s: %s", n.ID, n.State, safe(strings.ReplaceAll(n.Text, "\n", " ")))
+	return nil
+}
