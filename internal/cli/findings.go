@@ -112,8 +112,8 @@ func (s *session) more(l list) {
 	}
 }
 
-// resourceNames answers the resources of findings by ID. One that was removed
-// is not among them.
+// resourceNames answers the resources of findings by ID, those that were
+// removed under their last names.
 func (s *session) resourceNames(ctx context.Context, all []ops.Finding) (map[string]ops.Resource, error) {
 	names := map[string]ops.Resource{}
 	if len(all) == 0 {
@@ -126,7 +126,25 @@ func (s *session) resourceNames(ctx context.Context, all []ops.Finding) (map[str
 	for _, r := range l.Items {
 		names[r.ID] = r
 	}
+	if !slices.ContainsFunc(all, func(f ops.Finding) bool { return names[f.ResourceID].ID == "" }) {
+		return names, nil
+	}
+	if err := s.get(ctx, "/api/v1/resources?all=true&presence=removed", &l); err != nil {
+		return nil, err
+	}
+	for _, r := range l.Items {
+		names[r.ID] = r
+	}
 	return names, nil
+}
+
+// nameOf answers how a finding's resource is called. Of one that nobody knows
+// any more there is only the ID.
+func nameOf(f ops.Finding, r ops.Resource) string {
+	if r.ID == "" || r.Presence == ops.Removed {
+		return "(removed) " + first(r.Name, f.ResourceID)
+	}
+	return first(r.Name, f.ResourceID)
 }
 
 // narrowPage is the width below which a summary has no room beside the rest.
@@ -147,7 +165,7 @@ func (s *session) findingTable(all []ops.Finding, names map[string]ops.Resource,
 	for _, f := range all {
 		r := names[f.ResourceID]
 		t.add(of(short[f.ID]), cell{string(f.Severity), severityStyle(f.Severity)}, of(findingState(f, now)), of(r.HostName),
-			of(first(r.Name, f.ResourceID)), of(age(now, f.FirstSeen)), of(f.Summary))
+			of(nameOf(f, r)), of(age(now, f.FirstSeen)), of(f.Summary))
 		if narrow {
 			t.note(f.Summary)
 		}
@@ -196,9 +214,9 @@ func (s *session) oneFinding(ctx context.Context, typed string) error {
 }
 
 func findingFields(f findingAnswer, now time.Time) [][2]string {
-	on := f.ResourceID
+	on := "(removed) " + f.ResourceID
 	if r := f.Resource; r != nil {
-		on = fmt.Sprintf("%s %s on %s (%s)", r.Kind, r.Name, r.HostName, r.ID)
+		on = fmt.Sprintf("%s %s on %s (%s)", r.Kind, nameOf(f.Finding, *r), r.HostName, r.ID)
 	}
 	rows := [][2]string{{"id", f.ID}, {"condition", f.Condition}, {"resource", on}, {"state", findingState(f.Finding, now)},
 		{"since", stamp(f.FirstSeen) + ", " + age(now, f.FirstSeen) + " ago"}, {"last seen", stamp(f.LastSeen)}, {"episode", fmt.Sprint(f.Episode)}}

@@ -137,7 +137,7 @@ func (s *session) showMembers(i incidentAnswer) {
 		if m.FindingID == i.RootID {
 			reason = first(reason, "the root")
 		}
-		t.add(of(m.FindingID), cell{string(f.Severity), severityStyle(f.Severity)}, of(string(f.State)), of(first(i.Resources[f.ResourceID].Name, f.ResourceID)), of(f.Summary), of(reason))
+		t.add(of(m.FindingID), cell{string(f.Severity), severityStyle(f.Severity)}, of(string(f.State)), of(nameOf(f, i.Resources[f.ResourceID])), of(f.Summary), of(reason))
 	}
 	t.print()
 }
