@@ -8,7 +8,10 @@ import (
 
 // A Subject is all that a detector may know of one resource.
 type Subject struct {
-	Now      time.Time
+	Now time.Time
+	// Started is when Reeve was started: it did not hear what came between its
+	// end and this.
+	Started  time.Time
 	Resource ops.Resource
 	Parent   ops.Resource // zero when unknown
 	Children []ops.Resource

@@ -11,7 +11,8 @@ var _ = all.Add(detect.Definition{
 	Name:  "heartbeat_missing",
 	Title: "Heartbeat did not come",
 	Doc: "A job that should call its heartbeat address did not do so within its period and the grace time; also when it never called. " +
-		"It clears with the next call.",
+		"It clears with the next call. One that came due while Reeve did not run is waited for as long as its grace time after the start, " +
+		"three minutes at most, because its call may have found nobody.",
 	Kinds:   []ops.Kind{ops.KindCheck},
 	Role:    detect.Symptom,
 	Metrics: []string{"check_heartbeat_age_seconds"},
@@ -27,6 +28,10 @@ var _ = all.Add(detect.Definition{
 		"Call the address by hand from that host: `curl -fsS URL`.",
 	},
 })
+
+// startGrace is how long after a start a heartbeat that is late is waited for,
+// at most.
+const startGrace = 180 * time.Second
 
 func heartbeatMissing(s detect.Subject) detect.Verdict {
 	attrs, name := s.Resource.Observed, s.Resource.Name
@@ -46,6 +51,11 @@ func heartbeatMissing(s detect.Subject) detect.Verdict {
 	}
 	if age <= period+grace {
 		return fine("%s is not late: it should come every %s", name, span(period))
+	}
+	if waited := min(grace, startGrace) - s.Now.Sub(s.Started); waited > 0 {
+		v := fine("%s is late, but may have called while Reeve did not run; it is waited for another %s", name, span(waited))
+		v.State = detect.Between
+		return v
 	}
 	v := detect.Badf(ops.Critical, "%s was last heard of %s ago; it should come every %s", name, span(age), span(period)).
 		Fact("last_beat", "%s", s.Now.Add(-age).UTC().Format(time.RFC3339))

@@ -27,6 +27,7 @@ import (
 //	at D event TYPE a=b ...  | TEXT
 //	at D silent              no longer seen      at D seen
 //	at D unreachable         the host is silent  at D reachable
+//	at D start               Reeve was started
 //	---                      what follows are the edges that must come
 //
 // D is a duration, with d for days. @D in a value is the time D after the
@@ -209,12 +210,22 @@ func (s *scene) at(d detect.Definition, w []string, line string) error {
 		s.events = append(s.events, e)
 		slices.SortStableFunc(s.events, func(a, b ops.Event) int { return a.At.Compare(b.At) })
 		return err
-	case "silent", "seen", "unreachable", "reachable":
+	case "silent", "seen", "unreachable", "reachable", "start":
 	default:
 		return fmt.Errorf("no such change")
 	}
 	s.changes = append(s.changes, c)
 	return err
+}
+
+// startedAt answers the last start of Reeve before a time, zero without one.
+func (s *scene) startedAt(now time.Time) (at time.Time) {
+	for _, c := range s.changes {
+		if c.what == "start" && !c.at.After(now) {
+			at = c.at
+		}
+	}
+	return at
 }
 
 // resourceAt answers the resource as it is at a time; hidden says that its

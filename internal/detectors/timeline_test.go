@@ -78,7 +78,7 @@ func verdict(t *testing.T, d detect.Definition, s scene, now time.Time, limits m
 	if hidden {
 		return detect.NoData()
 	}
-	subject := detect.Subject{Now: now, Resource: r, Limits: limits, Active: active}
+	subject := detect.Subject{Now: now, Started: s.startedAt(now), Resource: r, Limits: limits, Active: active}
 	back := detect.Stale
 	if d.Window > 0 {
 		back = d.Window

@@ -113,7 +113,7 @@ func (w *Watch) verdict(now time.Time, s settings, x ops.Resource, r readings, a
 }
 
 func (w *Watch) subject(now time.Time, s settings, x ops.Resource, r readings, active bool) detect.Subject {
-	subject := detect.Subject{Now: now, Resource: x, Parent: w.scene.byID[x.ParentID], Series: r.series(s.def, x.ID), Limits: s.limits, Active: active}
+	subject := detect.Subject{Now: now, Started: w.started, Resource: x, Parent: w.scene.byID[x.ParentID], Series: r.series(s.def, x.ID), Limits: s.limits, Active: active}
 	if len(s.def.Events) > 0 {
 		subject.Events = r.byDef[s.def.Name].events[x.ID]
 	}

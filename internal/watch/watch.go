@@ -37,6 +37,7 @@ type Watch struct {
 	metrics *tsdb.DB
 	defs    []detect.Definition
 	rules   []Rule
+	started time.Time
 
 	mu      sync.Mutex // one pass, or one question, at a time
 	scene   scene
@@ -70,7 +71,7 @@ type Status struct {
 // New makes a Watch with the detectors that are on and the rules of the
 // configuration.
 func New(log *slog.Logger, st *store.Store, metrics *tsdb.DB, defs []detect.Definition, rules []Rule) *Watch {
-	return &Watch{log: log, store: st, metrics: metrics, defs: defs, rules: rules, windows: map[string]window{}}
+	return &Watch{log: log, store: st, metrics: metrics, defs: defs, rules: rules, started: time.Now().UTC(), windows: map[string]window{}}
 }
 
 // Status answers what the last pass did.
