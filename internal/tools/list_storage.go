@@ -66,7 +66,9 @@ func stored(ctx context.Context, e Env, r ops.Resource) (string, error) {
 		maps.DeleteFunc(told, func(name, v string) bool {
 			return v == "" || strings.Contains(name, "uuid") || strings.Contains(name, "serial")
 		})
-		text += " " + pairs(told)
+		if told := pairs(told); told != "" {
+			text += " " + told
+		}
 	}
 	newest, err := e.latest(ctx, r.ID, "")
 	if err != nil {
@@ -77,5 +79,5 @@ func stored(ctx context.Context, e Env, r ops.Resource) (string, error) {
 			text += " " + called(s) + "=" + number(p.Value)
 		}
 	}
-	return strings.TrimSpace(text), nil
+	return text, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"reeve/internal/ops"
 	"reeve/internal/store"
 	"reeve/internal/tool"
 )
@@ -23,8 +24,9 @@ func readIncident(ctx context.Context, e Env, in incidentInput) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	lines := []string{fmt.Sprintf("%s %s %s, opened %s, %d findings, %d active: %s", i.ID, i.State, i.Severity, at(i.OpenedAt), i.MemberCount, i.ActiveCount, line(i.Title, 200))}
 	p := places{env: e}
+	var members []string
+	title, shown := "", 0
 	for _, m := range i.Members[:min(len(i.Members), largest/2)] {
 		f, err := e.Store.Finding(ctx, m.FindingID)
 		if err != nil {
@@ -35,15 +37,20 @@ func readIncident(ctx context.Context, e Env, in incidentInput) (string, error) 
 			return "", err
 		}
 		if !ok {
-			lines = append(lines, "a finding of a resource that is withheld or gone")
+			members = append(members, "a finding of a resource that is withheld or gone")
 			continue
 		}
+		shown++
 		root := ""
 		if f.ID == i.RootID {
-			root = "root: "
+			root, title = "root: ", ": "+line(i.Title, 200)
 		}
-		lines = append(lines, root+said(f, r.ID+" "+place(r))+" ["+line(m.Reason, 160)+"]")
+		members = append(members, root+said(f, r.ID+" "+place(r))+" ["+line(m.Reason, 160)+"]")
 	}
+	if shown == 0 {
+		return "", ops.Errorf(ops.NotFound, "there is no incident %s", line(in.Incident, 60))
+	}
+	lines := append([]string{fmt.Sprintf("%s %s %s, opened %s, %d findings, %d active%s", i.ID, i.State, i.Severity, at(i.OpenedAt), i.MemberCount, i.ActiveCount, title)}, members...)
 	moves, err := e.Store.Transitions(ctx, store.TransitionFilter{Object: "incident", ObjectID: i.ID, Newest: true, Limit: page})
 	if err != nil {
 		return "", err

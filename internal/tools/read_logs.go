@@ -42,7 +42,7 @@ func readLogs(ctx context.Context, e Env, in logsInput) (string, error) {
 		case err == nil && len(lines) > 0:
 			return r.ID + " " + place(r) + " log:\n" + logText(lines), nil
 		case err == nil:
-			return "", ops.Errorf(ops.NotFound, "the log of %s has no such line in the last %d min", place(r), int64(e.Now().Sub(from).Minutes()))
+			return fmt.Sprintf("the log of %s has no such line in the last %d min", place(r), int64(e.Now().Sub(from).Minutes())), nil
 		case !errors.Is(err, ErrNoLogs):
 			return "", err
 		}
