@@ -85,8 +85,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	ex.status, ex.header = res.StatusCode, res.Header
-	res.Body = &watched{from: res.Body, ex: ex, ctx: ctx, cancel: cancel, idle: t.idle, left: t.limit,
-		timer: time.AfterFunc(t.idle, func() { cancel(errSilent) })}
+	timer := time.AfterFunc(t.idle, func() { cancel(errSilent) })
+	timer.Stop()
+	res.Body = &watched{from: res.Body, ex: ex, ctx: ctx, cancel: cancel, idle: t.idle, left: t.limit, timer: timer}
 	return res, nil
 }
 
@@ -101,8 +102,8 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// watched is the body of a reply. Its timer starts with the head of the reply
-// and again with every byte.
+// watched is the body of a reply. Its timer runs while bytes are waited for,
+// so that a slow reader here is not taken for a silent server.
 type watched struct {
 	from   io.ReadCloser
 	ex     *exchange
@@ -121,14 +122,12 @@ func (b *watched) Read(p []byte) (int, error) {
 	if int64(len(p)) > b.left {
 		p = p[:b.left]
 	}
+	b.timer.Reset(b.idle)
 	n, err := b.from.Read(p)
-	if n > 0 {
-		b.timer.Reset(b.idle)
-		b.left -= int64(n)
-		b.ex.received.Add(int64(n))
-	}
+	b.timer.Stop()
+	b.left -= int64(n)
+	b.ex.received.Add(int64(n))
 	if err != nil {
-		b.timer.Stop()
 		if cause := context.Cause(b.ctx); cause != nil && err != io.EOF {
 			err = cause
 		}

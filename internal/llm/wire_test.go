@@ -20,6 +20,16 @@ import (
 
 const wireKey = "key-that-nobody-may-see"
 
+func TestSlowReadersAreNoSilentServers(t *testing.T) {
+	s := llmfake.Start(t, llmfake.OpenAI, llmfake.Reply{Text: strings.Repeat("All is well. ", 10)})
+	reply, err := openWire(t, llmfake.OpenAI, s.URL, func(o *ProviderOptions) { o.IdleTimeout = 200 * time.Millisecond }).Stream(t.Context(), wireRequest(), func(Event) {
+		<-time.After(20 * time.Millisecond)
+	})
+	if err != nil || len(reply.Message.Text()) != 130 {
+		t.Errorf("%+v, %v", reply, err)
+	}
+}
+
 // openWire opens a provider that talks to a fake.
 func openWire(t *testing.T, p llmfake.Protocol, url string, change ...func(*ProviderOptions)) Provider {
 	t.Helper()
@@ -379,8 +389,8 @@ func TestKeysDoNotFollowARedirect(t *testing.T) {
 
 func TestRepliesAreBounded(t *testing.T) {
 	for _, p := range llmfake.Protocols {
-		s := llmfake.Start(t, p, llmfake.Reply{Text: strings.Repeat("All is well. ", 800_000), Split: 100_000})
-		reply, err := openWire(t, p, s.URL).Stream(t.Context(), wireRequest(), nil)
+		s := llmfake.Start(t, p, llmfake.Reply{Text: strings.Repeat("All is well. ", 700_000), Split: 1_000_000})
+		reply, err := openWire(t, p, s.URL, func(o *ProviderOptions) { o.Timeout, o.IdleTimeout = 0, 0 }).Stream(t.Context(), wireRequest(), nil)
 		wantError(t, err, Protocol)
 		if reply.ReplyBytes > maxReplyBytes {
 			t.Errorf("%s: read %d bytes", p, reply.ReplyBytes)
