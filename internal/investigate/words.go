@@ -3,12 +3,15 @@ package investigate
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"reeve/internal/evidence"
 	"reeve/internal/ops"
+	"reeve/internal/store"
 )
 
 // A phrase is words by which programs say what is wrong, whoever wrote them.
@@ -131,4 +134,25 @@ func flagged(x *saying) int {
 		return 1
 	}
 	return 0
+}
+
+// hear takes lines of logs that were read live, by resource, in with what is
+// stored of them: those that say a known thing.
+func (s *Scene) hear(lines map[string][]evidence.Text) {
+	seen := map[string]bool{}
+	for _, e := range s.Events {
+		seen[e.ResourceID+e.Text] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(lines)) {
+		for _, l := range lines[id] {
+			cause := causeOf(l.Text)
+			if cause == "" || l.At.IsZero() || seen[id+l.Text] {
+				continue
+			}
+			s.Events = append(s.Events, store.StoredEvent{ResourceID: id, Event: ops.Event{Type: ops.EventLogError, At: l.At, Text: l.Text, Count: 1,
+				Facts: map[string]string{"template_id": cause}}})
+			seen[id+l.Text] = true
+		}
+	}
+	slices.SortStableFunc(s.Events, func(a, b store.StoredEvent) int { return a.At.Compare(b.At) })
 }

@@ -121,10 +121,11 @@ func (q *inquiry) look(ctx context.Context) error {
 		answer := box.Call(ctx, step.Tool, input)
 		row := record("runbook", step.Tool, input, answer, time.Since(began))
 		row.Why = step.Why
+		q.shown.add(step.Tool, input, answer, func(ref string) string { return ref })
+		q.scene.hear(q.shown.lines)
 		signs := step.judge(q.scene)
 		q.signs = append(q.signs, signs...)
 		row.Shows = tell(signs)
-		q.shown.add(step.Tool, input, answer, func(ref string) string { return ref })
 		if err := q.step(ctx, row); err != nil {
 			return err
 		}

@@ -104,6 +104,7 @@ type look struct {
 	Condition string `json:"condition,omitempty"`
 	Kind      string `json:"kind,omitempty"`
 	Text      string `json:"text,omitempty"`
+	Lines     int    `json:"lines,omitempty"`
 }
 
 // looks are tools behind the real door, under the names that runbooks use.
