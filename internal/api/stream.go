@@ -41,6 +41,10 @@ type hub struct {
 	stopped   bool
 	recheck   time.Duration
 	listeners map[*listener]bool
+	followers int // of single patrols
+
+	over context.Context // ends with the server
+	end  context.CancelFunc
 
 	samplesAt, beatAt time.Time // of the pass alone
 }
@@ -51,7 +55,8 @@ type listener struct{ pieces chan []byte }
 
 func newHub(s *Server) *hub {
 	changed, _ := s.store.Changed() // For as long as the store is open.
-	return &hub{s: s, changed: changed, listeners: map[*listener]bool{}, recheck: streamRecheck}
+	over, end := context.WithCancel(context.Background())
+	return &hub{s: s, changed: changed, listeners: map[*listener]bool{}, recheck: streamRecheck, over: over, end: end}
 }
 
 // pass waits for a change for a while, then hands out what is new. It is one
@@ -159,12 +164,33 @@ func (h *hub) join(ctx context.Context) (l *listener, seq int64, err error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.stopped || len(h.listeners) >= maxListeners {
-		return nil, 0, ops.Errorf(ops.Unavailable, "the server stops, or too many listen to the event stream already")
+	if h.crowded() {
+		return nil, 0, errCrowded
 	}
 	l = &listener{make(chan []byte, streamBuffer)}
 	h.listeners[l] = true
 	return l, h.seq, nil
+}
+
+var errCrowded = ops.Errorf(ops.Unavailable, "the server stops, or too many listen to the event stream already")
+
+func (h *hub) crowded() bool { return h.stopped || len(h.listeners)+h.followers >= maxListeners }
+
+// admit counts somebody who follows a single patrol, until dismiss.
+func (h *hub) admit() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.crowded() {
+		return errCrowded
+	}
+	h.followers++
+	return nil
+}
+
+func (h *hub) dismiss() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.followers--
 }
 
 func (h *hub) leave(l *listener) {
@@ -181,6 +207,7 @@ func (h *hub) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stopped = true
+	h.end()
 	for l := range h.listeners {
 		delete(h.listeners, l)
 		close(l.pieces)
@@ -214,6 +241,9 @@ func encodeTransitions(page []ops.Transition) ([]byte, error) {
 
 // stream serves the events to one subscriber for as long as they stay.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
+	if id := r.URL.Query().Get("run"); id != "" {
+		return s.streamRun(w, r, id)
+	}
 	after, resumes, err := resumePoint(r)
 	if err != nil {
 		return err
@@ -223,12 +253,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer s.hub.leave(l)
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no")
-	out := streamWriter{w: w, rc: http.NewResponseController(w)}
-	if err := out.rc.SetReadDeadline(time.Time{}); err != nil { // It would end the request though nothing is to be read.
+	out, err := newStreamWriter(w)
+	if err != nil {
 		return err
 	}
 	if !resumes || after > seq { // A number from before a restored backup means nothing here.
@@ -289,6 +315,16 @@ func (s *Server) catchUp(ctx context.Context, out streamWriter, after, upTo int6
 type streamWriter struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController
+}
+
+// newStreamWriter begins the answer of a stream.
+func newStreamWriter(w http.ResponseWriter) (streamWriter, error) {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	out := streamWriter{w: w, rc: http.NewResponseController(w)}
+	return out, out.rc.SetReadDeadline(time.Time{}) // It would end the request though nothing is to be read.
 }
 
 // write sends a piece at once; false when the subscriber is gone.

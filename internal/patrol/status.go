@@ -8,8 +8,8 @@ import (
 	"reeve/internal/ops"
 )
 
-// A Status says how patrols are doing.
-type Status struct {
+// An Overview says how patrols are doing.
+type Overview struct {
 	Enabled  bool      `json:"enabled" doc:"Whether the estate is looked over by the clock."`
 	EveryMS  int64     `json:"every_ms" doc:"How often; 0 for never by itself."`
 	Events   []string  `json:"events" doc:"What else asks for a patrol."`
@@ -35,8 +35,8 @@ type Estimate struct {
 const failuresShown = 10
 
 // Status answers how patrols are doing now.
-func (p *Patrol) Status(ctx context.Context) (s Status, err error) {
-	s = Status{Enabled: p.set.Every > 0, EveryMS: p.set.Every.Milliseconds(), Events: names(p.set.Events)}
+func (p *Patrol) Status(ctx context.Context) (s Overview, err error) {
+	s = Overview{Enabled: p.set.Every > 0, EveryMS: p.set.Every.Milliseconds(), Events: names(p.set.Events)}
 	if next := p.nextAt.Load(); next > 0 {
 		s.NextAt = time.UnixMilli(next).UTC()
 	}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"reeve/internal/ops"
+	"reeve/internal/patrol"
+	"reeve/internal/store"
+)
+
+func (s *Server) patrolRoutes() []Route {
+	return []Route{
+		route("GET /api/v1/patrol", Read, "How patrols are doing: what goes on, what waits, the last, the next, the model.", s.patrol),
+		route("POST /api/v1/patrol/run", Operate, "Ask for a patrol; the run that is named exists whatever happens. 422 for a scope that matches nothing.", s.askPatrol),
+		route("POST /api/v1/patrol/preview", Operate, "Exactly what a patrol of a scope would send to a model now, and what it would cost; nothing is sent.", s.previewPatrol),
+		route("GET /api/v1/runs", Read, "Patrols, the newest first, without their details.", s.runs),
+		route("GET /api/v1/runs/{id}", Read, "One patrol in full: what it looked at, found, did and took.", s.run),
+		route("GET /api/v1/runs/{id}/events", Read, "What a patrol did while it went on, in order.", s.runEvents),
+		route("POST /api/v1/runs/{id}/replay", Operate, "Hand what a patrol's model was given to a model once more; the run that is named tells the difference.", s.replayRun),
+		route("POST /api/v1/runs/{id}/cancel", Operate, "Stop a patrol that waits or goes on.", s.cancelRun),
+	}
+}
+
+func (s *Server) patrol(ctx context.Context, _ noInput) (patrol.Overview, error) {
+	st, err := s.deps.Patrol.Status(ctx)
+	st.Queue, st.Events = full(st.Queue), full(st.Events)
+	return st, err
+}
+
+// ScopeInput says what a patrol is to look at.
+type ScopeInput struct {
+	Resources []string   `json:"resources,omitempty" doc:"IDs, names, HOST/NAME or keys; each must mean one resource."`
+	Kinds     []ops.Kind `json:"kinds,omitempty" doc:"Kinds; with resources, those of these kinds only."`
+}
+
+func (i ScopeInput) scope() ops.RunScope {
+	return ops.RunScope{Resources: i.Resources, Kinds: i.Kinds}
+}
+
+type askPatrolInput struct {
+	Body struct {
+		Scope  ScopeInput `json:"scope,omitzero" doc:"Leave out for everything."`
+		Depth  string     `json:"depth,omitempty" enum:"quick,normal" doc:"quick asks no model; default normal."`
+		Reason string     `json:"reason,omitempty" doc:"Goes into the record."`
+	} `body:""`
+}
+
+// A RunAccepted names the run that answers a request.
+type RunAccepted struct {
+	RunID string  `json:"run_id"`
+	Run   ops.Run `json:"run" doc:"As it waits now: it may answer others too."`
+}
+
+func (RunAccepted) status() int { return http.StatusAccepted }
+
+func (s *Server) askPatrol(ctx context.Context, q askPatrolInput) (RunAccepted, error) {
+	if q.Body.Reason != "" {
+		if err := checkReason(q.Body.Reason); err != nil {
+			return RunAccepted{}, err
+		}
+	}
+	r, err := s.deps.Patrol.Ask(ctx, patrol.Request{Scope: q.Body.Scope.scope(), Depth: q.Body.Depth, Reason: q.Body.Reason,
+		Why: callerOf(ctx).why(q.Body.Reason)})
+	return RunAccepted{RunID: r.ID, Run: r}, err
+}
+
+type previewInput struct {
+	Body struct {
+		Scope ScopeInput `json:"scope,omitzero" doc:"Leave out for everything."`
+	} `body:""`
+}
+
+func (s *Server) previewPatrol(ctx context.Context, q previewInput) (patrol.Preview, error) {
+	v, err := s.deps.Patrol.Preview(ctx, q.Body.Scope.scope())
+	v.Tools, v.Messages, v.Sections = full(v.Tools), full(v.Messages), full(v.Sections)
+	return v, err
+}
+
+type replayInput struct {
+	ID   string `path:"id"`
+	Body struct {
+		Model string `json:"model,omitempty" doc:"provider:model; default the one that answered then."`
+	} `body:""`
+}
+
+func (s *Server) replayRun(ctx context.Context, q replayInput) (RunAccepted, error) {
+	r, err := s.deps.Patrol.Replay(ctx, q.ID, q.Body.Model, callerOf(ctx).why(""))
+	return RunAccepted{RunID: r.ID, Run: r}, err
+}
+
+type runsInput struct {
+	State   []string `query:"state" doc:"active (queued or running), or states; several with commas."`
+	Trigger []string `query:"trigger" doc:"What asked for it; several with commas."`
+	Health  []string `query:"health" doc:"healthy, issues, critical, inconclusive, failed; several with commas."`
+	Limit   int      `query:"limit" doc:"Of a page, at most 1000; default 50."`
+	Cursor  string   `query:"cursor"`
+}
+
+var (
+	runTriggers = append([]ops.TriggerKind{ops.TriggerManual, ops.TriggerScheduled, ops.TriggerStartup, ops.TriggerReplay}, patrol.Events...)
+	runHealths  = []ops.RunHealth{ops.RunHealthy, ops.RunIssues, ops.RunCritical, ops.RunInconclusive, ops.RunNotDone}
+)
+
+func (s *Server) runs(ctx context.Context, q runsInput) (List[ops.Run], error) {
+	f := store.RunFilter{Triggers: q.Trigger, Healths: q.Health, Limit: q.Limit}
+	var err error
+	if f.After, err = parseCursor("", q.Cursor); err != nil {
+		return List[ops.Run]{}, err
+	}
+	for _, err := range []error{
+		amongAll("state", "state of patrols", q.State, append([]ops.RunState{active}, ops.RunFlow.States()...)),
+		amongAll("trigger", "trigger", q.Trigger, runTriggers), amongAll("health", "health", q.Health, runHealths),
+	} {
+		if err != nil {
+			return List[ops.Run]{}, err
+		}
+	}
+	for _, state := range q.State {
+		if state == active {
+			f.States = append(f.States, string(ops.RunQueued), string(ops.RunRunning))
+			continue
+		}
+		f.States = append(f.States, state)
+	}
+	items, next, err := s.store.Runs(ctx, f)
+	return listOf(items, cursorOf("", next)), err
+}
+
+// A WholeRun is one patrol with what asked for it.
+type WholeRun struct {
+	ops.Run
+	AnsweredTriggers []ops.RunTrigger `json:"answered_triggers" doc:"What it answers, the oldest first; at most 100."`
+}
+
+func (d WholeRun) version() int64 { return d.Run.Version }
+
+func (s *Server) run(ctx context.Context, q idInput) (WholeRun, error) {
+	r, err := s.store.Run(ctx, q.ID)
+	if err != nil {
+		return WholeRun{}, err
+	}
+	triggers, err := s.store.TriggersOfRun(ctx, r.ID, 100)
+	return WholeRun{Run: r, AnsweredTriggers: full(triggers)}, err
+}
+
+type runEventsInput struct {
+	ID    string `path:"id"`
+	After int    `query:"after" doc:"Only those after this sequence."`
+	Limit int    `query:"limit" doc:"At most 1000; default 50."`
+}
+
+func (s *Server) runEvents(ctx context.Context, q runEventsInput) (List[store.RunEvent], error) {
+	if _, err := s.store.Run(ctx, q.ID); err != nil {
+		return List[store.RunEvent]{}, err
+	}
+	events, err := s.store.RunEvents(ctx, q.ID, int64(q.After), q.Limit)
+	return listOf(events, ""), err
+}
+
+func (s *Server) cancelRun(ctx context.Context, q reasonInput) (ops.Run, error) {
+	if q.Body.Reason != "" {
+		if err := checkReason(q.Body.Reason); err != nil {
+			return ops.Run{}, err
+		}
+	}
+	return s.deps.Patrol.Cancel(ctx, q.ID, callerOf(ctx).why(q.Body.Reason))
+}
