@@ -36,6 +36,7 @@ type Deps struct {
 	Log     *slog.Logger
 	Store   *store.Store
 	Metrics Metrics
+	Models  Models
 	Desk    Desk
 
 	Investigate *investigate.Investigate

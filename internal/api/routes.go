@@ -16,7 +16,7 @@ const remoteWriteBytes = 32 << 20
 // table is everything that can be asked: method and pattern, who may, what it
 // is, and the handler.
 func (s *Server) table() []Route {
-	return slices.Concat(s.estateRoutes(), s.patrolRoutes(), s.inquiryRoutes(), s.accountRoutes(), s.machineRoutes())
+	return slices.Concat(s.estateRoutes(), s.patrolRoutes(), s.inquiryRoutes(), s.modelRoutes(), s.accountRoutes(), s.machineRoutes())
 }
 
 func (s *Server) estateRoutes() []Route {

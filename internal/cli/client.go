@@ -184,6 +184,11 @@ func kindOf(status int) ops.ErrorKind {
 func (c *client) raw(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
+	return c.whole(ctx, method, path, body)
+}
+
+// whole is raw for what takes as long as it takes.
+func (c *client) whole(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
 	answer, err := c.do(ctx, method, path, body)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {

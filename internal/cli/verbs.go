@@ -71,7 +71,7 @@ func (s *session) root() *cobra.Command {
 		s.investigationsVerb(), s.notesVerb(), s.runbooksVerb())
 	add("decide", s.ackVerb(), s.suppressVerb(), s.unsuppressVerb(), s.resolveVerb(), s.investigateVerb(), s.noteVerb())
 	add("set", s.checksVerb(), s.checkVerb(), s.channelsVerb(), s.deliveriesVerb(), s.collectorsVerb(), s.detectorsVerb(), s.channelTypesVerb(),
-		s.usersVerb(), s.tokensVerb(), s.signinVerb(), s.configVerb())
+		s.usersVerb(), s.tokensVerb(), s.signinVerb(), s.modelsVerb(), s.costVerb(), s.configVerb())
 	add("run", s.upVerb(), s.auditVerb(), s.backupVerb(), s.restoreVerb(), s.versionVerb())
 	return root
 }

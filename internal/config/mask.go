@@ -30,9 +30,20 @@ func maskStruct(v reflect.Value) map[string]any {
 			shown[name] = maskText(value.String())
 		case value.Kind() == reflect.Struct:
 			shown[name] = maskStruct(value)
+		case value.Kind() == reflect.Map && value.Type().Elem().Kind() == reflect.Struct:
+			shown[name] = maskStructs(value)
 		default:
 			shown[name] = value.Interface()
 		}
+	}
+	return shown
+}
+
+// maskStructs is maskStruct for each value of a map.
+func maskStructs(v reflect.Value) map[string]any {
+	shown := map[string]any{}
+	for _, key := range v.MapKeys() {
+		shown[key.String()] = maskStruct(v.MapIndex(key))
 	}
 	return shown
 }

@@ -23,8 +23,8 @@ type Models struct {
 
 // Provider is one way to reach models.
 type Provider struct {
-	Type    string `koanf:"type" doc:"anthropic, openai, gemini or ollama; default what the name says, openai for others (any OpenAI-compatible server)."`
-	URL     string `koanf:"url" doc:"Base address; default the provider's own, http://127.0.0.1:11434 for ollama."`
+	Type    string `koanf:"type" doc:"anthropic, openai, deepseek, gemini, ollama or scripted; default what the name says, openai for others (any OpenAI-compatible server)."`
+	URL     string `koanf:"url" doc:"Base address; default the provider's own, http://127.0.0.1:11434 for ollama." secret:"true"`
 	Key     string `koanf:"key" secret:"true" doc:"API key: a value, file:PATH or env:NAME; default env:ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY, DEEPSEEK_API_KEY."`
 	Window  int64  `koanf:"window" doc:"Context window of its models in tokens, where Reeve does not know it."`
 	Scripts string `koanf:"scripts" doc:"For type scripted: folder of reply scripts, for tests and demonstrations."`

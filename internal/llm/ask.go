@@ -90,7 +90,11 @@ func (a *asking) failure() *Error {
 // again when it asked for a little patience.
 func (a *asking) ask(ctx context.Context, name string, last bool) *Error {
 	if why := a.r.barred(name, a.job); why != "" {
-		return &Error{Class: Invalid, Provider: name, Code: "not_asked", Message: why}
+		class := Invalid
+		if provider, _, _ := strings.Cut(name, ":"); a.r.o.Missing[provider] != "" {
+			class = Auth
+		}
+		return &Error{Class: class, Provider: name, Code: "not_asked", Message: why}
 	}
 	if window, from := a.r.window(name); from != "guess" && (window <= a.window || a.input+a.req.MaxOutput > window) {
 		return &Error{Class: ContextLength, Provider: name, Code: "not_asked", Window: window,
@@ -193,7 +197,7 @@ func (a *asking) attempt(ctx context.Context, name string, req Request) (reply R
 	}
 	call := a.call(name, reply, err)
 	call.At, call.LatencyMS = began, a.r.now().Sub(began).Milliseconds()
-	a.tally(&call, in, w)
+	a.charge(&call, in, w)
 	a.store(ctx, id, call)
 	return reply, structured, err
 }
@@ -238,10 +242,10 @@ func (a *asking) call(name string, reply Reply, err *Error) ops.ModelCall {
 	return c
 }
 
-// tally fills in tokens and cost. A provider that did not say what it took is
+// charge fills in tokens and cost. A provider that did not say what it took is
 // charged by our estimate: the whole request once anything came back or the
 // time ran out, nothing when it refused the request.
-func (a *asking) tally(c *ops.ModelCall, in int64, w *listener) {
+func (a *asking) charge(c *ops.ModelCall, in int64, w *listener) {
 	if c.Tokens == (ops.Tokens{}) && (c.Outcome == "ok" || w.began || c.Outcome == string(Protocol) || c.Outcome == string(Refusal) || c.Outcome == string(Cancelled) ||
 		strings.Contains(c.Err, "timeout")) {
 		c.Tokens, c.Estimated = ops.Tokens{Input: in, Output: w.out}, true
@@ -253,6 +257,7 @@ func (a *asking) tally(c *ops.ModelCall, in int64, w *listener) {
 // taken, so that the ceilings hold while the database is away.
 func (a *asking) store(ctx context.Context, id int64, c ops.ModelCall) {
 	a.answer.Attempts = append(a.answer.Attempts, c)
+	a.r.tally(c)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	if err := a.r.o.Record(ctx, c); err != nil {

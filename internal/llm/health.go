@@ -275,3 +275,27 @@ func (r *Router) Providers() map[string]Status {
 
 // ProviderNames answers the names of the providers that can be asked.
 func (r *Router) ProviderNames() []string { return slices.Sorted(maps.Keys(r.o.Providers)) }
+
+// A Tally is what the calls of a model with one outcome took since the start.
+type Tally struct {
+	Model, Outcome string
+	ops.Spend
+}
+
+func (r *Router) tally(c ops.ModelCall) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := [2]string{c.Model, c.Outcome}
+	r.tallies[key] = r.tallies[key].Plus(ops.SpendOf(c.Tokens, c.CostMicroUSD))
+}
+
+// Tallies answers what was spent since the start, by model and outcome.
+func (r *Router) Tallies() []Tally {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []Tally
+	for key, s := range r.tallies {
+		all = append(all, Tally{key[0], key[1], s})
+	}
+	return all
+}

@@ -71,6 +71,9 @@ type Options struct {
 	// which they are asked.
 	Chains  map[ops.ModelUse][]string
 	Windows map[string]int64 // by provider, where a person set it
+	// Missing says of providers what a person must set before they can be
+	// asked.
+	Missing map[string]string
 	Prices  Prices
 	Ceilings
 	Account
@@ -99,6 +102,7 @@ type Router struct {
 	models map[string]*model
 	// refused are providers that want a person: a wrong key, no credit.
 	refused map[string]trouble
+	tallies map[[2]string]ops.Spend // by model and outcome
 }
 
 // A model is what is known of one provider:model.
@@ -125,10 +129,13 @@ func New(log *slog.Logger, o Options) *Router {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Minute
 	}
-	r := &Router{log: log, o: o, now: time.Now, models: map[string]*model{}, refused: map[string]trouble{}}
+	r := &Router{log: log, o: o, now: time.Now, models: map[string]*model{}, refused: map[string]trouble{}, tallies: map[[2]string]ops.Spend{}}
 	r.ledger = &ledger{ceilings: o.Ceilings, account: o.Account, now: func() time.Time { return r.now() }, flight: map[int64]reservation{}}
 	for _, c := range o.Last {
 		r.remember(c)
+	}
+	for provider, what := range o.Missing {
+		r.refused[provider] = trouble{class: Auth, err: what, since: r.now(), at: r.now()}
 	}
 	return r
 }
@@ -273,6 +280,9 @@ func (r *Router) barred(name string, j Job) string {
 	provider, bare, _ := strings.Cut(name, ":")
 	if r.o.Providers[provider] == nil || bare == "" {
 		return "there is no provider " + provider + " with a key or an address; set models.providers." + provider
+	}
+	if what := r.o.Missing[provider]; what != "" {
+		return what
 	}
 	if j.Use == ops.UseExam {
 		return "" // How it does is what the exam is to find out.

@@ -168,7 +168,10 @@ func TestOpenBreakerSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
 		b := newBench(t, []string{"a:big", "b:small"}, map[string]func(Request) (Reply, error){
-			"a:big":   func(Request) (Reply, error) { n++; return Reply{}, &Error{Class: Transient, Provider: "a", Status: 503} },
+			"a:big": func(Request) (Reply, error) {
+				n++
+				return Reply{}, &Error{Class: Transient, Provider: "a", Status: 503}
+			},
 			"b:small": says("here")}, nil)
 		for range 6 {
 			if a, err := ask(b, "hello"); err != nil || a.Model != "b:small" {
