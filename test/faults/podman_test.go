@@ -15,7 +15,7 @@ import (
 // wellPods are those of Podman's containers that are broken once they run.
 var wellPods = []engine.Options{
 	{Name: "pod-moody", Command: shell("touch /well; sleep 600"), Health: &container.HealthConfig{
-		Test: []string{"CMD", "test", "-e", "/well"}, Interval: time.Second, Timeout: 5 * time.Second, Retries: 2}},
+		Test: []string{"CMD", "test", "-e", "/well"}, Interval: time.Second, Timeout: time.Minute, Retries: 2}},
 	{Name: "pod-hungry", Command: shell(wait + "exec tail /dev/zero"), Memory: 16 << 20},
 	{Name: "pod-leaky", Command: shell(wait + "tail /dev/zero; sleep 600"), Memory: 16 << 20},
 	{Name: "pod-mortal", Command: shell(wait + "exit 7")},
