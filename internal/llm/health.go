@@ -36,6 +36,9 @@ func (r *Router) settle(name string, t ticket, answered string, err *Error) {
 	if err != nil {
 		class, after, text = err.Class, err.RetryAfter, redact.Line(err.Error(), 300)
 	}
+	if err != nil && err.Code == unfit {
+		class = "" // What it says is of no use here, but it is there and answers.
+	}
 	r.get(name).breaker.settle(now, t, verdictOf(class), after, jitter())
 	r.note(name, class, text, now)
 	if answered != "" {

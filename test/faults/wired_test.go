@@ -19,7 +19,7 @@ var realParts = map[string]func(*testing.T){
 	"service_degraded": TestContainers, "service_down": TestContainers, "log_errors_surging": TestContainers,
 	"memory_pressure": TestContainers,
 	"data_missing":    TestStuckCollector, "store_degraded": TestMetricsStoreDown, "loop_failing": TestMetricsStoreDown,
-	"channel_failing": TestChannelFailing,
+	"channel_failing": TestChannelFailing, "model_failing": TestModelFailing,
 }
 
 // TestEveryConditionIsProven: a detector that nobody has seen to find
