@@ -21,9 +21,13 @@ import (
 	"reeve/internal/detectors"
 	"reeve/internal/gather"
 	"reeve/internal/ingest"
+	"reeve/internal/investigate"
+	"reeve/internal/knowledge"
+	"reeve/internal/llm"
 	"reeve/internal/loop"
 	"reeve/internal/notify"
 	"reeve/internal/ops"
+	"reeve/internal/patrol"
 	"reeve/internal/store"
 	"reeve/internal/tsdb"
 	"reeve/internal/watch"
@@ -53,7 +57,15 @@ type Server struct {
 	watch    *watch.Watch
 	worker   *gather.Worker // nil without the agent
 	notifier *notify.Notify
+	router   *llm.Router
+	exams    *exams
+	know     *knowledge.Knowledge
+	patrol   *patrol.Patrol
+
+	investigate *investigate.Investigate
+
 	host     ops.HostIdentity
+	logs     localLogs // read by tools
 	api      *api.Server
 	loops    *loop.Group
 	woken    woken
@@ -118,6 +130,15 @@ func build(ctx context.Context, o Options, held cleanup) (s *Server, err error) 
 		return s, err
 	}
 	if err := s.openAgent(); err != nil {
+		return s, err
+	}
+	if err := s.openModels(ctx); err != nil {
+		return s, err
+	}
+	if err := s.openPatrol(); err != nil {
+		return s, err
+	}
+	if err := s.openInvestigate(ctx); err != nil {
 		return s, err
 	}
 	if err := s.openAPI(ctx, o); err != nil {
@@ -193,7 +214,7 @@ func (s *Server) openAgent() error {
 		host.Name = a.Name
 	}
 	host.Labels = a.Labels
-	s.host = host
+	s.host, s.logs = host, localLogs{host.Key, env}
 	settings, err := settingsOf(s.config, collectors.All())
 	if err != nil {
 		return err

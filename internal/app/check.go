@@ -35,7 +35,16 @@ func CheckConfig(c config.Config) error {
 	if _, err := notify.NewPolicy(c.Notify, notify.Names(all)); err != nil {
 		return c.Because(keyOf("notify", err), err)
 	}
+	if _, err := modelsOf(c); err != nil {
+		return err
+	}
 	if err := checkErrors(c); err != nil {
+		return err
+	}
+	if err := patrolErrors(c); err != nil {
+		return err
+	}
+	if _, err := investigateSettings(c); err != nil {
 		return err
 	}
 	_, err = oidcOf(c)

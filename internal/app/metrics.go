@@ -31,6 +31,8 @@ func (m selfMetrics) Collect(out chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, t, v, labels...)
 	}
+	m.s.collectModels(send)
+	m.s.collectPatrol(send)
 	for _, l := range m.s.loops.Statuses() {
 		send(loopPasses, prometheus.CounterValue, float64(l.Passes), l.Name)
 		send(loopFailures, prometheus.GaugeValue, float64(l.Failures), l.Name)

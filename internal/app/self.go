@@ -26,6 +26,12 @@ func (s *Server) reportSelf(ctx context.Context) error {
 	for _, x := range s.storeStatuses(ctx) {
 		obs.Sightings = append(obs.Sightings, component(host, "store", x.Name, x.State, x.Detail, 0))
 	}
+	obs.Sightings = append(obs.Sightings, s.modelSightings(host)...)
+	patrols, err := s.patrolSighting(ctx, host)
+	if err != nil {
+		return err
+	}
+	obs.Sightings = append(obs.Sightings, patrols)
 	channels, err := s.notifier.Sightings(ctx, host)
 	if err != nil {
 		return err

@@ -30,11 +30,12 @@ func (s *Server) openAPI(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	deps := api.Deps{
-		Log: s.log, Store: s.store, Metrics: s.metricsOfAPI(), Desk: deskOf(s.watch),
+		Log: s.log, Store: s.store, Metrics: s.metricsOfAPI(), Models: s.modelsOfAPI(), Patrol: s.patrol, Desk: deskOf(s.watch),
+		Investigate: s.investigate, Knowledge: s.know,
 		Stores: s.storeStatuses, Channels: s.channelStatuses, TestChannel: s.notifier.Test, Coverage: s.coverage,
 		ConfigView: func() any { return configView(o.Config, o.ConfigFile) },
 		Ready:      s.ready, ChecksEdited: func() { s.woken.checks.Wake() }, Restart: s.restart,
-		Detectors: detectors.All(), Collectors: collectors.All(), ChannelTypes: channelTypes(),
+		Detectors: detectors.All(), Collectors: collectors.All(), ChannelTypes: channelTypes(), Tools: toolViews(),
 		Self: s.registry(), Page: o.Page, Version: o.Version, Started: s.started, DataDir: s.config.Data,
 		PublicURL: s.config.PublicURL, HostNames: s.hostNames(), OIDC: oidc,
 	}
