@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -66,6 +67,11 @@ const anyCondition = "any"
 // Runbooks answers every runbook of this build by its condition, with the one
 // for all others under "any". A file that says what is not known is an error.
 func Runbooks() (map[string]Runbook, error) {
+	all, err := readRunbooks()
+	return maps.Clone(all), err
+}
+
+var readRunbooks = sync.OnceValues(func() (map[string]Runbook, error) {
 	files, err := runbookFiles.ReadDir("runbooks")
 	if err != nil {
 		return nil, err
@@ -89,7 +95,7 @@ func Runbooks() (map[string]Runbook, error) {
 		return nil, fmt.Errorf("there is no runbook %s", anyCondition)
 	}
 	return all, nil
-}
+})
 
 func parseRunbook(text []byte) (Runbook, error) {
 	var b Runbook

@@ -1,14 +1,19 @@
 package investigate
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"reeve/internal/collectors"
 	"reeve/internal/detectors"
 	"reeve/internal/ops"
+	"reeve/internal/schema"
+	"reeve/internal/tool"
+	"reeve/internal/tools"
 )
 
 // A condition without a runbook would be investigated by guess.
@@ -88,6 +93,39 @@ func TestRunbookThatSaysWhatIsNotKnownIsRefused(t *testing.T) {
 	} {
 		if _, err := parseRunbook([]byte(strings.Replace(good, change[0], change[1], 1))); err == nil {
 			t.Errorf("%s is taken", what)
+		}
+	}
+}
+
+// Every look of a runbook goes through the door of the tools: it must be one
+// that investigations may make, with arguments that it takes.
+func TestRunbooksCallToolsAsTheyAre(t *testing.T) {
+	known := map[string]tool.Definition[tools.Env]{}
+	for _, d := range tools.All() {
+		known[d.Name] = d
+	}
+	books, err := Runbooks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range books {
+		for n, s := range b.Steps {
+			d, ok := known[s.Tool]
+			if !ok || !d.For(tool.Investigation) || d.Effect != tool.Reads {
+				t.Errorf("%s, step %d: there is no tool %s that investigations may look with", b.Condition, n+1, s.Tool)
+				continue
+			}
+			text, err := s.input(places{resource: "res_1", host: "res_2", parent: "res_3", condition: b.Condition, since: time.Hour})
+			if err != nil {
+				t.Error(err)
+			}
+			var input any
+			if err := json.Unmarshal(text, &input); err != nil {
+				t.Error(err)
+			}
+			if wrong := schema.Check(d.Schema, input); len(wrong) > 0 {
+				t.Errorf("%s, step %d: %s does not take %s: %v", b.Condition, n+1, s.Tool, text, wrong)
+			}
 		}
 	}
 }

@@ -306,6 +306,7 @@ func (v *Investigate) end(ctx context.Context, tx *store.Tx, process, run contex
 // ending answers how an investigation ends and what went wrong.
 func (q *inquiry) ending(process, run context.Context, failed error) (ops.InvestigationEvent, string) {
 	cause := context.Cause(run)
+	late := errors.Is(cause, errTime) || errors.Is(failed, errTime)
 	switch {
 	case process.Err() != nil:
 		return ops.InvestigationRequeue, ""
@@ -313,9 +314,9 @@ func (q *inquiry) ending(process, run context.Context, failed error) (ops.Invest
 		return ops.InvestigationSupersede, ""
 	case q.looked && failed == nil:
 		return q.result.event, ""
-	case errors.Is(cause, errTime) && q.looked && q.result.event != ops.InvestigationAskPerson:
+	case late && q.looked && q.result.event != ops.InvestigationAskPerson:
 		return q.result.event, "the model ran out of time; what the runbook shows stands"
-	case errors.Is(cause, errTime):
+	case late:
 		return ops.InvestigationTimeOut, fmt.Sprintf("it took longer than %s", q.v.set.Time)
 	}
 	q.v.log.Error("an investigation failed", "investigation", q.i.ID, "err", failed)

@@ -13,6 +13,7 @@ import (
 	"reeve/internal/ops"
 	"reeve/internal/store"
 	"reeve/internal/tool"
+	"reeve/internal/tools"
 	"reeve/internal/tsdb"
 	"reeve/internal/turn"
 	"reeve/test/storetest"
@@ -71,9 +72,7 @@ func (w *world) open() {
 		return turn.Resolver(w.store, within)
 	}
 	v, err := New(Options{Log: quiet, Store: w.store, Source: turn.NewSource(w.store, w.metrics), Definitions: detectors.All(), Settings: w.set, Router: w.router,
-		Tools: func(d tool.Desk, _ bool) tool.Toolbox {
-			return tool.NewSet(d, tool.Investigation, looks, tool.Limits{})
-		},
+		Tools:    w.tools,
 		Before:   func(context.Context, string, string) (Past, error) { return w.past, nil },
 		Notes:    func(context.Context, []string) ([]ops.Note, error) { return nil, nil },
 		Resolver: resolver, Veil: func(context.Context) (*turn.Veil, error) { return nil, nil },
@@ -95,29 +94,11 @@ func (w *world) open() {
 	w.v = v
 }
 
-// A look is the arguments of every tool of the test.
-type look struct {
-	Resource  string `json:"resource,omitempty"`
-	Host      string `json:"host,omitempty"`
-	Metric    string `json:"metric,omitempty"`
-	Minutes   int    `json:"minutes,omitempty"`
-	Condition string `json:"condition,omitempty"`
-	Kind      string `json:"kind,omitempty"`
-	Text      string `json:"text,omitempty"`
-	Lines     int    `json:"lines,omitempty"`
+// tools are those of this build, behind the real door.
+func (w *world) tools(d tool.Desk, _ bool) tool.Toolbox {
+	env := tools.Env{Now: func() time.Time { return d.Now }, Store: w.store, Metrics: w.metrics, Desk: d, Definitions: detectors.All()}
+	return tool.NewSet(env, tool.Investigation, tools.All(), tool.Limits{Trouble: func(name string, err error) { w.t.Error(name, err) }})
 }
-
-// looks are tools behind the real door, under the names that runbooks use.
-var looks = func() []tool.Definition[tool.Desk] {
-	var all []tool.Definition[tool.Desk]
-	for _, name := range []string{"read_metric", "read_resource", "read_logs", "list_changes", "list_processes", "list_storage", "list_containers", "previous_incidents", "find_resources", "list_findings"} {
-		all = append(all, tool.Define(tool.Head{Name: name, Doc: "Looks.", Effect: tool.Reads, Profiles: []tool.Profile{tool.Investigation}, Core: nil},
-			func(_ context.Context, _ tool.Desk, in look) (string, error) {
-				return name + " of " + in.Resource + in.Host, nil
-			}))
-	}
-	return all
-}()
 
 func (w *world) tx(at time.Time, f func(ctx context.Context, tx *store.Tx) error) {
 	w.t.Helper()
