@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"reeve/internal/glyph"
 	"reeve/internal/ops"
 )
 
@@ -85,23 +86,28 @@ func (p *page) chart(lines []chartLine, from, to time.Time, rows int) {
 	labels := axisLabels(lines[0].metric, low, high, rows)
 	margin := 0
 	for _, l := range labels {
-		margin = max(margin, columns(l))
+		margin = max(margin, glyph.Columns(l))
 	}
 	width := p.width
 	if width == 0 {
 		width = chartColumns
 	}
 	width = min(max(width-margin-3, 10), maxChartColumns)
-	c := newCanvas(width, rows, p.ascii)
+	c := glyph.NewCanvas(width, rows, p.ascii)
 	for i, l := range lines {
-		c.draw(l.points, i, scale{from, to, low, high})
+		c.Draw(l.points, i, glyph.Scale{From: from, To: to, Low: low, High: high})
 	}
 	for row := range rows {
 		label := labels[row]
-		p.line("%s%s %s%s", strings.Repeat(" ", margin-columns(label)), label, p.glyph("│", "|"), c.row(p, row))
+		p.line("%s%s %s%s", strings.Repeat(" ", margin-glyph.Columns(label)), label, p.glyph("│", "|"), c.Row(row, p.dots))
 	}
 	p.line("%s %s%s", strings.Repeat(" ", margin), p.glyph("└", "+"), strings.Repeat(p.glyph("─", "-"), width))
-	p.line("%s  %s", strings.Repeat(" ", margin), timeAxis(from, to, width))
+	p.line("%s  %s", strings.Repeat(" ", margin), glyph.TimeAxis(from, to, width))
+}
+
+// dots paints what a line of a chart drew.
+func (p *page) dots(line int, text string) string {
+	return p.paint(lineStyles[line%len(lineStyles)], text)
 }
 
 // bounds answers the least and the greatest value to show. What stays above
@@ -137,128 +143,6 @@ func axisLabels(metric string, low, high float64, rows int) []string {
 		labels[rows/2] = reading(metric, high-(high-low)*float64(rows/2)/float64(rows-1))
 	}
 	return labels
-}
-
-// timeAxis answers the times below a chart.
-func timeAxis(from, to time.Time, width int) string {
-	form := "15:04"
-	switch d := to.Sub(from); {
-	case d > 20*time.Hour:
-		form = "Jan 02 15:04"
-	case d < 10*time.Minute:
-		form = "15:04:05"
-	}
-	left, right := from.Local().Format(form), to.Local().Format(form)
-	middle := from.Add(to.Sub(from) / 2).Local().Format(form)
-	space := width - len(left) - len(middle) - len(right)
-	if space < 4 {
-		return left + strings.Repeat(" ", max(1, width-len(left)-len(right))) + right
-	}
-	before := width/2 - len(middle)/2 - len(left)
-	return left + strings.Repeat(" ", before) + middle + strings.Repeat(" ", space-before) + right
-}
-
-// A scale maps times and values to a canvas.
-type scale struct {
-	from, to  time.Time
-	low, high float64
-}
-
-// A canvas is a grid of dots: in a braille character two wide and four high,
-// in ASCII one.
-type canvas struct {
-	columns, rows int
-	wide, high    int // dots of one character
-	dots          [][]uint8
-	line          [][]int // which line drew last there
-}
-
-func newCanvas(columns, rows int, ascii bool) *canvas {
-	c := &canvas{columns: columns, rows: rows, wide: 2, high: 4}
-	if ascii {
-		c.wide, c.high = 1, 1
-	}
-	c.dots, c.line = make([][]uint8, rows), make([][]int, rows)
-	for i := range rows {
-		c.dots[i], c.line[i] = make([]uint8, columns), make([]int, columns)
-	}
-	return c
-}
-
-// braille are the bits of the dots of a character, by column and row.
-var braille = [2][4]uint8{{0x01, 0x02, 0x04, 0x40}, {0x08, 0x10, 0x20, 0x80}}
-
-func (c *canvas) set(x, y, line int) {
-	column, row := x/c.wide, y/c.high
-	if column < 0 || column >= c.columns || row < 0 || row >= c.rows {
-		return
-	}
-	c.dots[row][column] |= braille[x%c.wide][y%c.high]
-	c.line[row][column] = line
-}
-
-// draw draws the course of points. Where readings are missing the line breaks.
-func (c *canvas) draw(points []ops.Point, line int, s scale) {
-	last := ops.Point{}
-	lastX, lastY, connected := 0, 0, false
-	usual := usualStep(points)
-	for _, p := range points {
-		if !finite(p.Value) || p.At.Before(s.from) || p.At.After(s.to) {
-			connected = false
-			continue
-		}
-		x := int(float64(p.At.Sub(s.from)) / float64(max(1, s.to.Sub(s.from))) * float64(c.columns*c.wide-1))
-		y := int(math.Round((s.high - p.Value) / (s.high - s.low) * float64(c.rows*c.high-1)))
-		if connected && p.At.Sub(last.At) <= 3*usual {
-			c.stroke(lastX, lastY, x, y, line)
-		} else {
-			c.set(x, y, line)
-		}
-		last, lastX, lastY, connected = p, x, y, true
-	}
-}
-
-// usualStep answers the least distance of two neighbours.
-func usualStep(points []ops.Point) time.Duration {
-	least := time.Duration(math.MaxInt64 / 4)
-	for i := 1; i < len(points); i++ {
-		if d := points[i].At.Sub(points[i-1].At); d > 0 {
-			least = min(least, d)
-		}
-	}
-	return least
-}
-
-func (c *canvas) stroke(x0, y0, x1, y1, line int) {
-	steps := max(abs(x1-x0), abs(y1-y0), 1)
-	for i := range steps + 1 {
-		part := float64(i) / float64(steps)
-		c.set(x0+int(math.Round(float64(x1-x0)*part)), y0+int(math.Round(float64(y1-y0)*part)), line)
-	}
-}
-
-func abs(n int) int {
-	if n < 0 {
-		return -n
-	}
-	return n
-}
-
-// row answers a row of characters, painted by line.
-func (c *canvas) row(p *page, row int) string {
-	var b strings.Builder
-	for column := range c.columns {
-		dots := c.dots[row][column]
-		switch {
-		case dots == 0:
-			b.WriteByte(' ')
-		case p.ascii:
-			b.WriteByte('*')
-		default:
-			b.WriteString(p.paint(lineStyles[c.line[row][column]%len(lineStyles)], string(rune(0x2800+int(dots)))))
-		}
-	}
-	return strings.TrimRight(b.String(), " ")
 }
 
 // summary answers the newest, least, mean and greatest value of a line.

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"reeve/internal/glyph"
 	"reeve/internal/ops"
 )
 
@@ -116,11 +117,11 @@ func exitCode(err error) int {
 
 // complain says what went wrong in one sentence, with what to do.
 func (s *session) complain(err error) {
-	fmt.Fprintf(s.program.Err, "reeve: %s\n", harmless(err.Error()))
+	fmt.Fprintf(s.program.Err, "reeve: %s\n", glyph.Harmless(err.Error()))
 	if e, ok := errors.AsType[answerError](err); ok {
 		for _, name := range slices.Sorted(maps.Keys(e.cause.Fields)) {
 			if what := e.cause.Fields[name]; !strings.Contains(e.cause.Message, what) {
-				fmt.Fprintf(s.program.Err, "  %s: %s\n", harmless(name), harmless(what))
+				fmt.Fprintf(s.program.Err, "  %s: %s\n", glyph.Harmless(name), glyph.Harmless(what))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/glyph"
 	"reeve/internal/ops"
 )
 
@@ -70,12 +71,12 @@ func (s *session) showExplanation(ctx context.Context, path string) error {
 	p.line("")
 	width := 0
 	for _, step := range x.Steps {
-		width = max(width, columns(safe(step.Step)))
+		width = max(width, glyph.Columns(safe(step.Step)))
 	}
 	for _, step := range x.Steps {
 		name, answer := safe(step.Step), safe(step.Answer)
-		lead := p.paint(answerStyle(answer), answer) + strings.Repeat(" ", max(0, 7-columns(answer))) + "  " + name + strings.Repeat(" ", width-columns(name))
-		for i, l := range fold(safe(step.Why), p.width-width-13) {
+		lead := p.paint(answerStyle(answer), answer) + strings.Repeat(" ", max(0, 7-glyph.Columns(answer))) + "  " + name + strings.Repeat(" ", width-glyph.Columns(name))
+		for i, l := range glyph.Fold(safe(step.Why), p.width-width-13) {
 			if i > 0 {
 				lead = strings.Repeat(" ", width+9)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/glyph"
 	"reeve/internal/ops"
 )
 
@@ -242,18 +243,18 @@ func findingFields(f findingAnswer, now time.Time) [][2]string {
 func (s *session) fields(rows [][2]string) {
 	width := 0
 	for _, r := range rows {
-		width = max(width, columns(safe(r[0])))
+		width = max(width, glyph.Columns(safe(r[0])))
 	}
 	for _, r := range rows {
 		if r[1] == "" {
 			continue
 		}
 		name := safe(r[0])
-		for i, l := range fold(safe(r[1]), s.page.width-width-4) {
+		for i, l := range glyph.Fold(safe(r[1]), s.page.width-width-4) {
 			if i > 0 {
 				name = ""
 			}
-			s.page.line("  %s%s  %s", s.page.paint(faint, name), strings.Repeat(" ", width-columns(name)), l)
+			s.page.line("  %s%s  %s", s.page.paint(faint, name), strings.Repeat(" ", width-glyph.Columns(name)), l)
 		}
 	}
 }

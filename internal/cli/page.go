@@ -7,10 +7,10 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 
+	"reeve/internal/glyph"
 	"reeve/internal/ops"
 	"reeve/internal/redact"
 )
@@ -75,17 +75,7 @@ const maxText = 16 << 10
 // safe answers text from elsewhere as one bounded line that a terminal shows
 // and does not obey. It masks nothing: the server did that before it stored
 // the text, and who acted is written token:NAME.
-func safe(text string) string { return redact.Cut(strings.TrimSpace(harmless(text)), maxText) }
-
-// harmless puts spaces where a terminal would obey.
-func harmless(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\uFFFD"))
-}
+func safe(text string) string { return redact.Cut(strings.TrimSpace(glyph.Harmless(text)), maxText) }
 
 // paint puts a text that is safe already into a style.
 func (p *page) paint(s style, text string) string {
@@ -107,32 +97,10 @@ func (p *page) heading(text string) { p.line("\n%s", p.paint(bold, text)) }
 // indented.
 func (p *page) paragraph(indent, text string) {
 	for part := range strings.SplitSeq(text, "\n") {
-		for _, l := range fold(safe(part), p.width-len(indent)) {
+		for _, l := range glyph.Fold(safe(part), p.width-len(indent)) {
 			p.line("%s%s", indent, l)
 		}
 	}
-}
-
-// fold breaks a text between words into lines of at most width columns, 0 or
-// less for no limit.
-func fold(text string, width int) []string {
-	if width <= 0 || columns(text) <= width {
-		return []string{text}
-	}
-	var lines []string
-	now, used := "", 0
-	for word := range strings.FieldsSeq(text) {
-		w := columns(word)
-		if used > 0 && used+1+w > width {
-			lines = append(lines, now)
-			now, used = "", 0
-		}
-		if used > 0 {
-			now, used = now+" ", used+1
-		}
-		now, used = now+word, used+w
-	}
-	return append(lines, now)
 }
 
 // document prints one JSON document as the API answered it, indented.
@@ -142,7 +110,7 @@ func (p *page) document(text json.RawMessage) error {
 		return fmt.Errorf("the answer is not JSON (%w); is the server a Reeve?", err)
 	}
 	b.WriteByte('\n')
-	_, err := io.WriteString(p.out, escaped(b.String()))
+	_, err := io.WriteString(p.out, glyph.Escaped(b.String()))
 	return err
 }
 
@@ -153,26 +121,6 @@ func (p *page) value(v any) error {
 		return err
 	}
 	return p.document(text)
-}
-
-// escaped writes the characters that terminals may obey, and that JSON allows
-// within texts as they are, in JSON's own escapes.
-func escaped(text string) string {
-	dangerous := func(r rune) bool {
-		return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
-	}
-	if strings.IndexFunc(text, dangerous) < 0 {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if dangerous(r) {
-			fmt.Fprintf(&b, `\u%04x`, r)
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // severityStyle marks a severity beside its word.

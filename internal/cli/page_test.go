@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"reeve/internal/glyph"
 	"reeve/internal/ops"
 )
 
@@ -25,8 +26,8 @@ func TestTablesFitThePage(t *testing.T) {
 		table.print()
 		for _, l := range strings.Split(strings.TrimRight(out.String(), "\n"), "\n") {
 			plain := uncoloured(l)
-			if columns(plain) > width {
-				t.Errorf("%d: %d columns: %q", width, columns(plain), plain)
+			if glyph.Columns(plain) > width {
+				t.Errorf("%d: %d columns: %q", width, glyph.Columns(plain), plain)
 			}
 			if strings.Contains(l, "06h04") && !strings.Contains(l, "fnd_06h04gg563xw4") {
 				t.Errorf("the ID was cut: %q", l)
@@ -55,7 +56,7 @@ func TestFoldedTablesLoseNothing(t *testing.T) {
 	table.note("and a note that is far too long for one line of this narrow page")
 	table.print()
 	for _, l := range strings.Split(out.String(), "\n") {
-		if columns(l) > 50 {
+		if glyph.Columns(l) > 50 {
 			t.Errorf("too wide: %q", l)
 		}
 	}
@@ -140,7 +141,7 @@ func TestChartDrawsTheCourse(t *testing.T) {
 			t.Fatalf("%d lines:\n%s", len(lines), out)
 		}
 		for _, l := range lines {
-			if columns(l) > 60 {
+			if glyph.Columns(l) > 60 {
 				t.Errorf("too wide: %q", l)
 			}
 		}

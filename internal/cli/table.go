@@ -2,8 +2,8 @@ package cli
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"reeve/internal/glyph"
 )
 
 // A cell is a text from anywhere, and how it looks.
@@ -88,12 +88,12 @@ func (t *table) printRow(row []cell, widths []int) {
 		if i > 0 {
 			b.WriteString(gap)
 		}
-		text, rest := cut(c.text, widths[i], t.page.ascii), []string(nil)
+		text, rest := glyph.Cut(c.text, widths[i], t.page.ascii), []string(nil)
 		if last := i == len(row)-1; last && t.folds {
-			lines := fold(c.text, widths[i])
+			lines := glyph.Fold(c.text, widths[i])
 			text, rest = lines[0], lines[1:]
 		}
-		space := strings.Repeat(" ", max(0, widths[i]-columns(text)))
+		space := strings.Repeat(" ", max(0, widths[i]-glyph.Columns(text)))
 		switch {
 		case t.right[i]:
 			b.WriteString(space + t.page.paint(c.style, text))
@@ -125,9 +125,9 @@ func (t *table) margin(widths []int) int {
 func (t *table) widths() []int {
 	widths := make([]int, len(t.heads))
 	for i, h := range t.heads {
-		widths[i] = columns(h)
+		widths[i] = glyph.Columns(h)
 		for _, row := range t.rows {
-			widths[i] = max(widths[i], columns(row[i].text))
+			widths[i] = max(widths[i], glyph.Columns(row[i].text))
 		}
 	}
 	if t.page.width == 0 {
@@ -140,7 +140,7 @@ func (t *table) widths() []int {
 	for ; over > 0; over-- {
 		widest := -1
 		for i, w := range widths {
-			if !t.whole[i] && w > max(minColumn, columns(t.heads[i])) && (widest < 0 || w > widths[widest]) {
+			if !t.whole[i] && w > max(minColumn, glyph.Columns(t.heads[i])) && (widest < 0 || w > widths[widest]) {
 				widest = i
 			}
 		}
@@ -150,52 +150,4 @@ func (t *table) widths() []int {
 		widths[widest]--
 	}
 	return widths
-}
-
-// columns answers how many columns of a terminal a text takes.
-func columns(text string) int {
-	n := 0
-	for _, r := range text {
-		n += runeColumns(r)
-	}
-	return n
-}
-
-// wide are the ranges whose characters take two columns.
-var wide = &unicode.RangeTable{
-	R16: []unicode.Range16{{Lo: 0x1100, Hi: 0x115f, Stride: 1}, {Lo: 0x2e80, Hi: 0x303e, Stride: 1}, {Lo: 0x3041, Hi: 0xa4cf, Stride: 1},
-		{Lo: 0xac00, Hi: 0xd7a3, Stride: 1}, {Lo: 0xf900, Hi: 0xfaff, Stride: 1}, {Lo: 0xfe30, Hi: 0xfe6f, Stride: 1}, {Lo: 0xff00, Hi: 0xff60, Stride: 1}, {Lo: 0xffe0, Hi: 0xffe6, Stride: 1}},
-	R32: []unicode.Range32{{Lo: 0x1f300, Hi: 0x1f64f, Stride: 1}, {Lo: 0x1f900, Hi: 0x1f9ff, Stride: 1}, {Lo: 0x20000, Hi: 0x3fffd, Stride: 1}},
-}
-
-func runeColumns(r rune) int {
-	switch {
-	case r < 0x300:
-		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0
-	case unicode.Is(wide, r):
-		return 2
-	}
-	return 1
-}
-
-// cut answers at most width columns of a text, marked where it was cut.
-func cut(text string, width int, ascii bool) string {
-	if columns(text) <= width {
-		return text
-	}
-	mark := "…"
-	if ascii {
-		mark = "."
-	}
-	used, end := 0, 0
-	for i, r := range text {
-		if used+runeColumns(r) > width-1 {
-			break
-		}
-		used += runeColumns(r)
-		end = i + utf8.RuneLen(r)
-	}
-	return text[:end] + mark
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/glyph"
 	"reeve/internal/ops"
 )
 
@@ -211,7 +212,7 @@ func (f *follower) event(id, kind, data string) error {
 func (f *follower) show(t ops.Transition, data string) {
 	p := f.s.page
 	if f.s.json() {
-		p.line("%s", escaped(data))
+		p.line("%s", glyph.Escaped(data))
 		return
 	}
 	line := fmt.Sprintf("%s  %s  %s", stamp(t.At), safe(t.Actor), safe(transitionText(t)))
