@@ -99,6 +99,7 @@ func (w *world) deps() api.Deps {
 	return api.Deps{
 		Log: quiet(), Store: w.db, Self: self, DataDir: w.dir, Version: "test", Started: time.Now(),
 		Metrics: w.ask(),
+		Models:  w.models(),
 		Desk:    w.desk(),
 
 		Patrol: w.patrol(), Investigate: w.investigate(), Knowledge: knowledge.New(w.db, func(c string) bool { return c == fsFull.Name }),

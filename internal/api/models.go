@@ -84,7 +84,7 @@ func (s *Server) modelProgress(context.Context, noInput) (ModelProgress, error) 
 
 type testInput struct {
 	Body struct {
-		Model string `json:"model" default:"" doc:"provider:model; empty for all that are set."`
+		Model string `json:"model,omitempty" doc:"provider:model; empty for all that are set."`
 	} `body:""`
 }
 
