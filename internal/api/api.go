@@ -56,6 +56,7 @@ type Deps struct {
 	Detectors    []detect.Definition
 	Collectors   []collect.Definition
 	ChannelTypes []ChannelType
+	Tools        []ToolView
 	Self         prometheus.Gatherer
 	Page         http.Handler
 

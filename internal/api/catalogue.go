@@ -37,6 +37,20 @@ func (s *Server) channelTypes(context.Context, noInput) (List[ChannelTypeView], 
 	return listOf(all, ""), nil
 }
 
+// A ToolView describes a tool that models may use.
+type ToolView struct {
+	Name     string         `json:"name"`
+	Doc      string         `json:"doc" doc:"As models are told."`
+	Effect   string         `json:"effect" enum:"reads,writes" doc:"writes: it records something in Reeve. None changes a host."`
+	Profiles []string       `json:"profiles" doc:"Who may call it: patrol, investigation, assistant."`
+	Core     []string       `json:"core" doc:"Who is offered it from the first turn; the others ask for it."`
+	Input    *schema.Schema `json:"input" doc:"JSON Schema of its arguments."`
+}
+
+func (s *Server) toolViews(context.Context, noInput) (List[ToolView], error) {
+	return listOf(s.deps.Tools, ""), nil
+}
+
 // A DetectorView describes a detector.
 type DetectorView struct {
 	Name       string          `json:"name" doc:"The condition that it detects."`

@@ -61,6 +61,7 @@ func (s *Server) estateRoutes() []Route {
 		route("GET /api/v1/detectors", Read, "Detectors of this build.", s.detectors),
 		route("GET /api/v1/collectors", Read, "Collectors of this build.", s.collectorTypes),
 		route("GET /api/v1/channel-types", Read, "Types of channels of this build, with the schema of their settings.", s.channelTypes),
+		route("GET /api/v1/tools", Read, "Tools that models may use, with the schema of their arguments.", s.toolViews),
 
 		route("GET /api/v1/audit", Read, "Every committed change, the newest first.", s.audit),
 		route("GET /api/v1/audit/verify", Read, "Re-compute the audit chain; one at a time.", s.verifyAudit).slow(),

@@ -3,9 +3,11 @@ package app
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,7 +27,7 @@ var update = flag.Bool("update", false, "write docs/generated again")
 func TestGeneratedDocumentsAreFresh(t *testing.T) {
 	for name, text := range map[string]string{
 		"lifecycles.md": lifecycles(), "conditions.md": conditions(), "collectors.md": collectorsDoc(),
-		"channels.md": channelsDoc(), "config.md": configDoc(), "kinds.md": kindsDoc(),
+		"channels.md": channelsDoc(), "config.md": configDoc(), "kinds.md": kindsDoc(), "tools.md": toolsDoc(),
 	} {
 		path := filepath.Join("..", "..", "docs", "generated", name)
 		if *update {
@@ -85,6 +87,32 @@ func collectorsDoc() string {
 			for _, m := range d.Metrics {
 				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Unit, strings.Join(m.Labels, ", "), m.Doc)
 			}
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func toolsDoc() string {
+	var b strings.Builder
+	b.WriteString("# Tools\n\n" + notice + "What models may look at and report, as they are told. No tool changes a host: those that write record something in Reeve.\n" +
+		"A profile is offered its core tools from the first turn and asks for the others with `more_tools`.\n\n")
+	for _, d := range toolViews() {
+		fmt.Fprintf(&b, "## `%s`\n\n%s\n\n%s; for %s", d.Name, d.Doc, strings.ToUpper(d.Effect[:1])+d.Effect[1:], strings.Join(d.Profiles, ", "))
+		if len(d.Core) > 0 {
+			fmt.Fprintf(&b, "; core of %s", strings.Join(d.Core, ", "))
+		}
+		b.WriteString(".\n\n| argument | type | needed | |\n|---|---|---|---|\n")
+		for _, name := range slices.Sorted(maps.Keys(d.Input.Properties)) {
+			p, needed := d.Input.Properties[name], ""
+			if slices.Contains(d.Input.Required, name) {
+				needed = "yes"
+			}
+			words := p.Description
+			if len(p.Enum) > 0 {
+				words = strings.TrimSpace(words + " " + strings.ReplaceAll(strings.Trim(fmt.Sprint(p.Enum), "[]"), " ", ", "))
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, p.Type, needed, words)
 		}
 		b.WriteString("\n")
 	}

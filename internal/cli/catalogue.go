@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,10 +34,17 @@ type thing struct {
 		Doc     string  `json:"doc"`
 	} `json:"thresholds"`
 	Metrics  json.RawMessage `json:"metrics"` // names, or with unit and doc
-	Settings struct {
-		Required   []string                   `json:"required"`
-		Properties map[string]json.RawMessage `json:"properties"`
-	} `json:"settings"`
+	Effect   string          `json:"effect"`
+	Profiles []string        `json:"profiles"`
+	Core     []string        `json:"core"`
+	Settings fieldSet        `json:"settings"`
+	Input    fieldSet        `json:"input"`
+}
+
+// A fieldSet is what is read of the schema of an object.
+type fieldSet struct {
+	Required   []string                   `json:"required"`
+	Properties map[string]json.RawMessage `json:"properties"`
 }
 
 // catalogue makes the verb of a catalogue of the server.
@@ -116,12 +124,19 @@ func (s *session) channelTypesVerb() *cobra.Command {
 	}, "!NAME", "NEEDS", "WHAT")
 }
 
+func (s *session) toolsVerb() *cobra.Command {
+	return s.catalogue("tools", "List the tools that models may use, and who may call them", func(x thing) []cell {
+		return []cell{of(x.Name), of(x.Effect), of(strings.Join(x.Profiles, ", ")), of(x.Doc)}
+	}, "!NAME", "!EFFECT", "WHO", "WHAT")
+}
+
 func (s *session) showThing(x thing) error {
 	p := s.page
 	p.line("%s", p.paint(bold, safe(first(x.Title, x.Name))))
 	p.paragraph("  ", x.Doc)
 	p.line("")
-	rows := [][2]string{{"name", x.Name}, {"kinds", strings.Join(x.Kinds, ", ")}, {"cost", x.Cost}, {"needs", x.Permissions}, {"metrics", metricNames(x.Metrics)}}
+	rows := [][2]string{{"name", x.Name}, {"kinds", strings.Join(x.Kinds, ", ")}, {"cost", x.Cost}, {"needs", x.Permissions}, {"metrics", metricNames(x.Metrics)},
+		{"effect", x.Effect}, {"who", strings.Join(x.Profiles, ", ")}, {"from the first turn", strings.Join(x.Core, ", ")}}
 	for _, r := range []struct {
 		name string
 		ms   int64
@@ -139,9 +154,8 @@ func (s *session) showThing(x thing) error {
 		}
 		t.print()
 	}
-	if len(x.Settings.Properties) > 0 {
-		s.showSettings(x)
-	}
+	s.showFields("Settings", x.Settings)
+	s.showFields("Arguments", x.Input)
 	s.showStory(story{Causes: x.Causes, Checks: x.Checks})
 	return nil
 }
@@ -164,21 +178,26 @@ func metricNames(text json.RawMessage) string {
 	return strings.Join(names, ", ")
 }
 
-func (s *session) showSettings(x thing) {
-	s.page.heading("Settings")
+func (s *session) showFields(heading string, x fieldSet) {
+	if len(x.Properties) == 0 {
+		return
+	}
+	s.page.heading(heading)
 	t := s.page.table("!NAME", "!NEEDED", "WHAT")
-	for _, name := range sortedKeys(x.Settings.Properties) {
+	for _, name := range sortedKeys(x.Properties) {
 		var p struct {
 			Description string `json:"description"`
+			Enum        []any  `json:"enum"`
 		}
-		if err := json.Unmarshal(x.Settings.Properties[name], &p); err != nil {
+		if err := json.Unmarshal(x.Properties[name], &p); err != nil {
 			continue // A property that is not described still has its name in -o json.
 		}
 		needed := "no"
-		for _, r := range x.Settings.Required {
-			if r == name {
-				needed = "yes"
-			}
+		if slices.Contains(x.Required, name) {
+			needed = "yes"
+		}
+		if p.Description == "" && len(p.Enum) > 0 {
+			p.Description = strings.Trim(fmt.Sprint(p.Enum), "[]")
 		}
 		t.add(of(name), of(needed), of(p.Description))
 	}

@@ -67,10 +67,10 @@ func (s *session) root() *cobra.Command {
 			root.AddCommand(v)
 		}
 	}
-	add("look", s.statusVerb(), s.hostsVerb(), s.resourcesVerb(), s.queryVerb(), s.findingsVerb(), s.incidentsVerb(), s.explainVerb(), s.watchVerb(),
+	add("look", s.statusVerb(), s.hostsVerb(), s.resourcesVerb(), s.queryVerb(), s.findingsVerb(), s.incidentsVerb(), s.explainVerb(), s.watchVerb(), s.patrolVerb(),
 		s.investigationsVerb(), s.notesVerb(), s.runbooksVerb())
 	add("decide", s.ackVerb(), s.suppressVerb(), s.unsuppressVerb(), s.resolveVerb(), s.investigateVerb(), s.noteVerb())
-	add("set", s.checksVerb(), s.checkVerb(), s.channelsVerb(), s.deliveriesVerb(), s.collectorsVerb(), s.detectorsVerb(), s.channelTypesVerb(),
+	add("set", s.checksVerb(), s.checkVerb(), s.channelsVerb(), s.deliveriesVerb(), s.collectorsVerb(), s.detectorsVerb(), s.channelTypesVerb(), s.toolsVerb(),
 		s.usersVerb(), s.tokensVerb(), s.signinVerb(), s.modelsVerb(), s.costVerb(), s.configVerb())
 	add("run", s.upVerb(), s.auditVerb(), s.backupVerb(), s.restoreVerb(), s.versionVerb())
 	return root
