@@ -58,26 +58,26 @@ func (s *Server) investigation(ctx context.Context, q idInput) (ops.Investigatio
 	return s.store.Investigation(ctx, q.ID)
 }
 
-// Begun names what was accepted: 202.
-type Begun struct {
+// InvestigationAccepted names what was accepted: 202.
+type InvestigationAccepted struct {
 	InvestigationID string `json:"investigation_id"`
 }
 
-func (Begun) status() int { return http.StatusAccepted }
+func (InvestigationAccepted) status() int { return http.StatusAccepted }
 
-func (s *Server) investigate(ctx context.Context, q reasonInput) (Begun, error) {
+func (s *Server) investigate(ctx context.Context, q reasonInput) (InvestigationAccepted, error) {
 	if err := checkReason(q.Body.Reason); err != nil {
-		return Begun{}, err
+		return InvestigationAccepted{}, err
 	}
 	i, err := s.store.Incident(ctx, q.ID)
 	if err != nil {
-		return Begun{}, err
+		return InvestigationAccepted{}, err
 	}
 	if err := checkMatch(q.IfMatch, "the incident", i.Version); err != nil {
-		return Begun{}, err
+		return InvestigationAccepted{}, err
 	}
 	begun, err := s.deps.Investigate.Ask(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason)
-	return Begun{begun.ID}, err
+	return InvestigationAccepted{begun.ID}, err
 }
 
 func (s *Server) runbooks(context.Context, noInput) (List[investigate.Runbook], error) {

@@ -14,7 +14,7 @@ func TestInvestigationIsAcceptedOnce(t *testing.T) {
 	w := newWorld(t)
 	c, f := w.admin(), w.openFinding("fs_full")
 	path := "/api/v1/incidents/" + f.IncidentID + "/investigate"
-	var begun api.Begun
+	var begun api.InvestigationAccepted
 	c.want(202, "POST", path, map[string]string{"reason": "why so full?"}, &begun)
 	var i ops.Investigation
 	c.want(200, "GET", "/api/v1/investigations/"+begun.InvestigationID, nil, &i)

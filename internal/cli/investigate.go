@@ -66,7 +66,7 @@ func (s *session) incidentOf(ctx context.Context, typed string) (string, error) 
 		return "", err
 	}
 	if f.IncidentID == "" {
-		return "", answerError{ops.Errorf(ops.NotFound, "the finding %s belongs to no incident yet; try again in a moment", id)}
+		return "", answered(ops.Errorf(ops.NotFound, "the finding %s belongs to no incident yet; try again in a moment", id))
 	}
 	return f.IncidentID, nil
 }
@@ -109,7 +109,7 @@ func (s *session) endOf(i ops.Investigation, text []byte) error {
 		s.showResult(i)
 	}
 	if i.State == ops.InvestigationFailed || i.State == ops.InvestigationTimedOut {
-		return answerError{ops.Errorf(ops.Unavailable, "investigation %s %s: %s", i.ID, i.State, first(safe(i.Err), "no reason given"))}
+		return answered(ops.Errorf(ops.Unavailable, "investigation %s %s: %s", i.ID, i.State, first(safe(i.Err), "no reason given")))
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (s *session) showResult(i ops.Investigation) {
 	}
 	s.fields([][2]string{{"id", i.ID}, {"incident", i.IncidentID}, {"asked by", fmt.Sprintf("%s (%s), attempt %d", i.Actor, i.Trigger, i.Attempt)},
 		{"begins", stamp(i.NotBefore)}, {"started", stamp(i.StartedAt)}, {"took", took}, {"model", first(i.Model, "none: the runbook alone")},
-		{"about the model", i.Detail.ModelNote}, {"tokens", tokensText(i.Tokens)}, {"confidence", i.Confidence}, {"error", i.Err}})
+		{"about the model", i.Detail.ModelNote}, {"tokens", spentText(i.Tokens)}, {"confidence", i.Confidence}, {"error", i.Err}})
 	for n, h := range i.Detail.Hypotheses {
 		p.heading(fmt.Sprintf("%d. %s (%s)", n+1, safe(h.Cause), h.Confidence))
 		for _, c := range h.For {
@@ -253,7 +253,7 @@ func (s *session) showLines(title string, lines []string) {
 	}
 }
 
-func tokensText(t ops.Tokens) string {
+func spentText(t ops.Tokens) string {
 	if t.Total() == 0 {
 		return ""
 	}
@@ -309,7 +309,7 @@ func (s *session) runbooksVerb() *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			return answerError{ops.Errorf(ops.NotFound, "there is no runbook %s; `reeve runbooks` lists them", safe(args[0]))}
+			return answered(ops.Errorf(ops.NotFound, "there is no runbook %s; `reeve runbooks` lists them", safe(args[0])))
 		},
 	}
 }
