@@ -7,10 +7,12 @@ export const help = $state({ open: false })
 export const places: [string, string, string][] = [
   ['o', '', 'Overview'],
   ['i', 'incidents', 'Incidents'],
+  ['p', 'patrol', 'Patrol'],
   ['r', 'resources', 'Resources'],
   ['h', 'hosts', 'Hosts'],
   ['c', 'checks', 'Checks'],
   ['n', 'channels', 'Channels'],
+  ['m', 'models', 'Models'],
   ['s', 'system', 'System'],
   ['u', 'audit', 'Audit'],
   [',', 'settings', 'Settings'],

@@ -11,12 +11,14 @@ export const places: Place[][] = [
   [
     { path: '', name: 'Overview', icon: 'overview' },
     { path: 'incidents', name: 'Incidents', icon: 'incidents' },
+    { path: 'patrol', name: 'Patrol', icon: 'patrol' },
     { path: 'resources', name: 'Resources', icon: 'resources' },
     { path: 'hosts', name: 'Hosts', icon: 'hosts' },
     { path: 'checks', name: 'Checks', icon: 'checks' },
   ],
   [
     { path: 'channels', name: 'Channels', icon: 'channels' },
+    { path: 'models', name: 'Models', icon: 'models' },
     { path: 'system', name: 'System', icon: 'system' },
     { path: 'audit', name: 'Audit', icon: 'audit' },
     { path: 'settings', name: 'Settings', icon: 'settings' },
