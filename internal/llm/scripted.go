@@ -66,7 +66,7 @@ func finish(r Request, reply Reply, see func(Event)) Reply {
 }
 
 // Scripts is a provider whose models are scripts: files NAME.txt in a folder,
-// for tests and demonstrations. docs/SCRIPTS.md describes them.
+// for tests and demonstrations. docs/MODELS.md describes them.
 type Scripts struct {
 	name   string
 	mu     sync.Mutex
