@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -181,7 +182,7 @@ func (d *desk) claims(ctx context.Context, claims []ops.Claim) (held []ops.Claim
 			d.strike(ops.RunRejection{What: evidence.Say(c), Reason: "its resource is not in the scope of this run, nor next to it"})
 			continue
 		}
-		near = append(near, c)
+		near = append(near, lean(c))
 	}
 	held, found, struck := evidence.Sift(ctx, d.source, d.now, near)
 	for _, s := range struck {
@@ -189,6 +190,23 @@ func (d *desk) claims(ctx context.Context, claims []ops.Claim) (held []ops.Claim
 	}
 	d.held += len(held)
 	return held, found, ctx.Err()
+}
+
+// lean answers a claim with the fields of its kind: what the others hold is
+// not checked, and so is not kept.
+func lean(c ops.Claim) ops.Claim {
+	kept := ops.Claim{Kind: c.Kind, ResourceID: c.ResourceID}
+	switch c.Kind {
+	case "metric":
+		kept.Metric, kept.Stat, kept.Minutes, kept.Value = c.Metric, c.Stat, c.Minutes, c.Value
+	case "quote":
+		kept.Text = c.Text
+	case "state":
+		kept.Name, kept.Text = c.Name, c.Text
+	case "time":
+		kept.Name, kept.At = c.Name, c.At
+	}
+	return kept
 }
 
 // idle are attributes that prove nothing: they say what a thing is and not how
@@ -234,11 +252,39 @@ func (d *desk) prose(r ops.Resource, held []ops.Claim, found []ops.Evidence, par
 		}
 	}
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
-	clean, struck := evidence.Prose(strings.Join(parts, "\n"), facts)
+	return d.proven(facts, parts, mostAdvice)
+}
+
+// reassuring is what nobody says while detectors see problems.
+var reassuring = regexp.MustCompile(`(?i)\b(?:(?:all|everything)(?: \w+)? (?:is|are|seems?|looks?|was|were)? ?(?:clear|well|ok|okay|fine|good|resolved|healthy|solved|fixed|normal)|all clear|no (?:open )?(?:problems?|issues?|findings?|alerts?)|nothing (?:is )?(?:wrong|to do)|ignor(?:e|ed|ing))\b`)
+
+// proven answers what stands of texts: sentences that something backs, and
+// that do not talk open findings away. What was cut is judged without its
+// last sentence, because the half of a name is the name of nothing.
+func (d *desk) proven(facts []evidence.Known, texts []string, limit int) string {
+	for i, s := range texts {
+		if rest, cut := strings.CutSuffix(s, "…"); cut {
+			texts[i] = rest[:strings.LastIndexAny(rest, ".!?\n")+1]
+		}
+	}
+	clean, struck := evidence.Prose(strings.Join(texts, "\n"), facts)
 	for _, s := range struck {
 		d.strike(s)
 	}
-	return brief.Defuse(redact.Cut(redact.Text(clean), mostAdvice))
+	var kept []string
+	for _, s := range strings.SplitAfter(clean, ". ") {
+		if len(d.open) > 0 && reassuring.MatchString(s) {
+			d.strike(ops.RunRejection{What: s, Reason: "detectors see open problems"})
+			continue
+		}
+		kept = append(kept, s)
+	}
+	clean = redact.Text(strings.TrimSpace(strings.Join(kept, "")))
+	if len(clean) > limit {
+		short := redact.Cut(clean, limit)
+		clean = short[:max(strings.LastIndexAny(short, ".!?\n")+1, 0)]
+	}
+	return brief.Defuse(clean)
 }
 
 // backing answers what may be said of a resource: what it is, and what was

@@ -186,11 +186,11 @@ func (c *consultation) see(e turn.Event) {
 	case turn.SeeThinking:
 		c.l.see(EventThinking, Text{})
 	case turn.SeeCall:
-		c.l.see(EventToolStart, ToolEvent{Tool: e.Call.Name, Input: redact.Line(string(e.Call.Input), 2000)})
+		c.l.see(EventToolStart, ToolEvent{Tool: e.Call.Name, Input: redact.Line(redact.Cut(string(e.Call.Input), 4000), 2000)})
 	case turn.SeeResult:
 		t := ToolEvent{Tool: e.Call.Name, Bytes: int64(len(e.Result.Text)), TookUS: e.Took.Microseconds()}
 		if e.Result.Failed {
-			t.Err = redact.Line(e.Result.Text, 300)
+			t.Err = redact.Line(redact.Cut(e.Result.Text, 1000), 300)
 		}
 		c.l.see(EventToolEnd, t)
 	}
@@ -360,9 +360,5 @@ func (c *consultation) remark() {
 		facts = append(facts, evidence.Known{Names: []string{alias}})
 	}
 	facts = append(facts, evidence.Known{Names: c.desk.known})
-	clean, struck := evidence.Prose(redact.Cut(c.reply, 4000), facts)
-	for _, s := range struck {
-		c.desk.strike(s)
-	}
-	c.l.remark = brief.Defuse(redact.Line(clean, mostAdvice))
+	c.l.remark = strings.Join(strings.Fields(c.desk.proven(facts, []string{redact.Cut(c.reply, 4000)}, mostAdvice)), " ")
 }

@@ -41,11 +41,15 @@ type lookInput struct {
 }
 
 func testTools(profile tool.Profile, d tool.Desk) tool.Toolbox {
+	return tool.NewSet(d, profile, testDefinitions, tool.Limits{})
+}
+
+var testDefinitions = func() []tool.Definition[tool.Desk] {
 	patrol := []tool.Profile{tool.Patrol}
 	head := func(name string, e tool.Effect) tool.Head {
 		return tool.Head{Name: name, Doc: name, Effect: e, Profiles: patrol, Core: patrol}
 	}
-	return tool.NewSet(d, profile, []tool.Definition[tool.Desk]{
+	return []tool.Definition[tool.Desk]{
 		tool.Define(head(toolReport, tool.Writes), func(ctx context.Context, d tool.Desk, in reportInput) (string, error) {
 			r, err := d.Resolve(ctx, in.Resource)
 			if err != nil {
@@ -60,8 +64,8 @@ func testTools(profile tool.Profile, d tool.Desk) tool.Toolbox {
 			r, err := d.Resolve(ctx, in.Resource)
 			return r.Name + " " + fmt.Sprint(r.Observed), err
 		}),
-	}, tool.Limits{})
-}
+	}
+}()
 
 // withModel answers options that ask the given function.
 func withModel(f func(llm.Request) (llm.Reply, error)) func(*Options) {
