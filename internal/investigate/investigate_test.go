@@ -21,7 +21,9 @@ func TestRunbookExplainsAndChangesNoFinding(t *testing.T) {
 	both(t, func(w *world) {
 		began := time.Now().Add(-20 * time.Minute)
 		w.changed(began.Add(-3*time.Minute), "image", "web:1 -> web:2")
-		w.logged(began.Add(-time.Minute), "Error: DATABASE_URL environment variable is required")
+		for n := range 5 { // again and again, also after it began
+			w.logged(began.Add(time.Duration(n-1)*time.Minute), "Error: DATABASE_URL environment variable is required")
+		}
 		i := w.incident("container_restart_loop", ops.Critical, began)
 		before := w.facts()
 		asked, err := w.v.Ask(w.t.Context(), i.ID, "user:ann", "why?")

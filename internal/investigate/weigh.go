@@ -78,6 +78,9 @@ func (w *weigher) moment(ctx context.Context, c ops.Claim, e ops.Evidence) evide
 	if c.Kind == "metric" && len(e.Series) > 0 && len(e.Series[0].Points) > 0 {
 		m.At = e.Series[0].Points[0].At
 	}
+	if c.Kind == "quote" {
+		m.At = w.firstSaid(ctx, c, e.From)
+	}
 	if c.Kind != "state" {
 		return m
 	}
@@ -103,7 +106,25 @@ func (w *weigher) moment(ctx context.Context, c ops.Claim, e ops.Evidence) evide
 	return m
 }
 
-// rank orders hypotheses: the best first.
+// firstSaid answers when words were said first: what is said again and again
+// is as old as its beginning.
+func (w *weigher) firstSaid(ctx context.Context, c ops.Claim, at time.Time) time.Time {
+	texts, err := w.source.Texts(ctx, c.ResourceID)
+	if err != nil {
+		return at
+	}
+	words := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+	want := words(strings.Trim(strings.TrimSpace(c.Text), "\"'`“”"))
+	for _, t := range texts {
+		// What a finding says is of the problem itself, not of what came before.
+		if !t.At.IsZero() && t.At.Before(at) && !strings.HasPrefix(t.Where, "finding") && strings.Contains(words(t.Text), want) {
+			at = t.At
+		}
+	}
+	return at
+}
+
+// rankHypotheses orders hypotheses: the best first.
 func rankHypotheses(all []weighed) {
 	slices.SortStableFunc(all, func(a, b weighed) int {
 		return cmp.Or(boolRank(b.precedes)-boolRank(a.precedes), slices.Index(confidences, b.Confidence)-slices.Index(confidences, a.Confidence),
