@@ -177,7 +177,7 @@ func chooseExactly(what, typed string, all []candidate) (string, error) {
 	}
 	switch len(found) {
 	case 0:
-		return "", answerError{ops.Errorf(ops.NotFound, "there is no %s %q; `reeve %ss` lists them", what, safe(typed), what)}
+		return "", answered(ops.Errorf(ops.NotFound, "there is no %s %q; `reeve %ss` lists them", what, safe(typed), what))
 	case 1:
 		return found[0].id, nil
 	}

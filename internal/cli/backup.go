@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"reeve/internal/dial"
 )
 
 func (s *session) backupVerb() *cobra.Command {
@@ -40,7 +42,7 @@ func (s *session) download(ctx context.Context, path string) (size int64, err er
 	if err != nil {
 		return 0, err
 	}
-	answer, err := c.do(ctx, http.MethodPost, "/api/v1/backup", nil)
+	answer, err := c.Do(ctx, http.MethodPost, "/api/v1/backup", nil)
 	if err != nil {
 		return 0, err
 	}
@@ -48,7 +50,7 @@ func (s *session) download(ctx context.Context, path string) (size int64, err er
 	part := path + ".part"
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return 0, fmt.Errorf("%s cannot be written (%s); another backup may be under way, or one was interrupted and left this file", part, lastReason(err))
+		return 0, fmt.Errorf("%s cannot be written (%s); another backup may be under way, or one was interrupted and left this file", part, dial.LastReason(err))
 	}
 	defer func() {
 		if err != nil {
@@ -60,7 +62,7 @@ func (s *session) download(ctx context.Context, path string) (size int64, err er
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return 0, errors.Join(fmt.Errorf("the download broke off after %s: %s", bytesText(float64(size)), lastReason(err)), f.Close())
+		return 0, errors.Join(fmt.Errorf("the download broke off after %s: %s", bytesText(float64(size)), dial.LastReason(err)), f.Close())
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return 0, fmt.Errorf("write %s: %w", part, err)
@@ -80,7 +82,7 @@ func mustBeFree(path string) error {
 		return nil
 	}
 	if err != nil {
-		return wrongUse("%s cannot be written (%s)", path, lastReason(err))
+		return wrongUse("%s cannot be written (%s)", path, dial.LastReason(err))
 	}
 	return wrongUse("%s exists already; name a new file", path)
 }

@@ -99,7 +99,7 @@ func named(all []thing, what, name string) (int, error) {
 	if near := config.Nearest(name, names); near != "" {
 		hint = "; did you mean " + near + "?"
 	}
-	return 0, answerError{ops.Errorf(ops.NotFound, "this server has no %s %q%s", what, name, hint)}
+	return 0, answered(ops.Errorf(ops.NotFound, "this server has no %s %q%s", what, name, hint))
 }
 
 func (s *session) collectorsVerb() *cobra.Command {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"reeve/internal/dial"
 	"reeve/internal/ops"
 )
 
@@ -46,7 +47,7 @@ func choose(what, typed string, all []candidate) (string, error) {
 			return "", ambiguous(what, typed, found)
 		}
 	}
-	return "", answerError{ops.Errorf(ops.NotFound, "there is no %s %q; `reeve %ss` lists them", what, safe(typed), what)}
+	return "", answered(ops.Errorf(ops.NotFound, "there is no %s %q; `reeve %ss` lists them", what, safe(typed), what))
 }
 
 func ambiguous(what, typed string, found []candidate) error {
@@ -102,8 +103,8 @@ func (s *session) findingID(ctx context.Context, typed string) (string, error) {
 	}
 	resource, err := s.resourceID(ctx, typed)
 	if err != nil {
-		if e, ok := err.(answerError); ok && e.cause.Kind == ops.NotFound {
-			return "", answerError{ops.Errorf(ops.NotFound, "there is neither a finding nor a resource %q; `reeve findings` lists what is wrong", safe(typed))}
+		if e, ok := err.(dial.Answered); ok && e.Cause.Kind == ops.NotFound {
+			return "", answered(ops.Errorf(ops.NotFound, "there is neither a finding nor a resource %q; `reeve findings` lists what is wrong", safe(typed)))
 		}
 		return "", err
 	}
@@ -117,7 +118,7 @@ func (s *session) findingID(ctx context.Context, typed string) (string, error) {
 	}
 	switch len(active) {
 	case 0:
-		return "", answerError{ops.Errorf(ops.NotFound, "%s has no open finding; `reeve findings --state all --resource %s` lists the earlier ones", safe(typed), resource)}
+		return "", answered(ops.Errorf(ops.NotFound, "%s has no open finding; `reeve findings --state all --resource %s` lists the earlier ones", safe(typed), resource))
 	case 1:
 		return active[0].ID, nil
 	}
@@ -165,7 +166,7 @@ func (s *session) byBeginning(ctx context.Context, what, typed string) (string, 
 			all = append(all, candidate{id: i.ID, about: first(i.Summary, i.Title)})
 		}
 		id, err := choose(what, typed, all)
-		if e, ok := err.(answerError); !ok || e.cause.Kind != ops.NotFound {
+		if e, ok := err.(dial.Answered); !ok || e.Cause.Kind != ops.NotFound {
 			return id, err
 		}
 		missing = err

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"reeve/internal/dial"
 	"reeve/internal/glyph"
 	"reeve/internal/ops"
 )
@@ -65,24 +66,8 @@ func wrongUse(format string, args ...any) error {
 	return usageError{message: fmt.Sprintf(format, args...)}
 }
 
-// An unreachableError says that no server answered.
-type unreachableError struct {
-	url   string
-	cause error
-}
-
-func (e unreachableError) Error() string {
-	return fmt.Sprintf("no Reeve answers at %s (%s); start it with `reeve up`, or name its data folder with --data, or its address with --url", e.url, lastReason(e.cause))
-}
-
-func (e unreachableError) Unwrap() error { return e.cause }
-
-// An answerError is an error that the server answered.
-type answerError struct{ cause *ops.Error }
-
-func (e answerError) Error() string { return e.cause.Message }
-
-func (e answerError) Unwrap() error { return e.cause }
+// answered makes an error of the kind that a server answers.
+func answered(e *ops.Error) error { return dial.Answered{Cause: e} }
 
 // Run runs one command and answers its exit code.
 func Run(ctx context.Context, p Program) int {
@@ -101,11 +86,14 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitWrongUse
 	}
-	if _, ok := errors.AsType[unreachableError](err); ok {
+	if _, ok := errors.AsType[dial.Misuse](err); ok {
+		return exitWrongUse
+	}
+	if _, ok := errors.AsType[dial.Unreachable](err); ok {
 		return exitUnreachable
 	}
-	if e, ok := errors.AsType[answerError](err); ok {
-		switch e.cause.Kind {
+	if e, ok := errors.AsType[dial.Answered](err); ok {
+		switch e.Cause.Kind {
 		case ops.Invalid:
 			return exitWrongUse
 		case ops.Forbidden, ops.Unauthentic:
@@ -118,9 +106,9 @@ func exitCode(err error) int {
 // complain says what went wrong in one sentence, with what to do.
 func (s *session) complain(err error) {
 	fmt.Fprintf(s.program.Err, "reeve: %s\n", glyph.Harmless(err.Error()))
-	if e, ok := errors.AsType[answerError](err); ok {
-		for _, name := range slices.Sorted(maps.Keys(e.cause.Fields)) {
-			if what := e.cause.Fields[name]; !strings.Contains(e.cause.Message, what) {
+	if e, ok := errors.AsType[dial.Answered](err); ok {
+		for _, name := range slices.Sorted(maps.Keys(e.Cause.Fields)) {
+			if what := e.Cause.Fields[name]; !strings.Contains(e.Cause.Message, what) {
 				fmt.Fprintf(s.program.Err, "  %s: %s\n", glyph.Harmless(name), glyph.Harmless(what))
 			}
 		}
@@ -128,11 +116,4 @@ func (s *session) complain(err error) {
 	if e, ok := errors.AsType[usageError](err); ok && e.see != "" {
 		fmt.Fprintf(s.program.Err, "See `%s --help`.\n", e.see)
 	}
-}
-
-// lastReason answers the last part of a network error, which is the one for
-// people.
-func lastReason(err error) string {
-	parts := strings.Split(err.Error(), ": ")
-	return parts[len(parts)-1]
 }

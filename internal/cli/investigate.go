@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/evidence"
 	"reeve/internal/ops"
 )
 
@@ -222,10 +223,10 @@ func (s *session) showResult(i ops.Investigation) {
 	for n, h := range i.Detail.Hypotheses {
 		p.heading(fmt.Sprintf("%d. %s (%s)", n+1, safe(h.Cause), h.Confidence))
 		for _, c := range h.For {
-			p.paragraph("  + ", claimText(c))
+			p.paragraph("  + ", evidence.Say(c))
 		}
 		for _, c := range h.Against {
-			p.paragraph("  - ", claimText(c))
+			p.paragraph("  - ", evidence.Say(c))
 		}
 		for _, note := range h.Notes {
 			p.paragraph("  ! ", note)
@@ -260,68 +261,36 @@ func spentText(t ops.Tokens) string {
 	return fmt.Sprintf("%d in, %d out", t.Input, t.Output)
 }
 
-// claimText writes a claim for people.
-func claimText(c ops.Claim) string {
-	switch c.Kind {
-	case "metric":
-		value := "?"
-		if c.Value != nil {
-			value = fmt.Sprintf("%.4g", *c.Value)
-		}
-		return fmt.Sprintf("%s of %s over %d min is %s (%s)", first(c.Stat, "last"), c.Metric, c.Minutes, value, c.ResourceID)
-	case "quote":
-		return fmt.Sprintf("%q (%s)", c.Text, c.ResourceID)
-	case "state":
-		return fmt.Sprintf("%s is %s (%s)", c.Name, c.Text, c.ResourceID)
-	}
-	return fmt.Sprintf("%s at %s (%s)", first(c.Name, "it"), stamp(c.At), c.ResourceID)
-}
-
-// A runbook is what is looked at for a condition.
-type runbook struct {
-	Condition string `json:"condition"`
-	About     string `json:"about"`
-	Steps     []struct {
-		Tool string `json:"tool"`
-		Why  string `json:"why"`
-	} `json:"steps"`
-}
-
 func (s *session) runbooksVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "runbooks [CONDITION]", Aliases: []string{"runbook"}, Short: "What is looked at for each condition without a model",
 		Example: "  reeve runbooks\n  reeve runbooks fs_full", Args: takes(0, 1, "a condition"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var l struct {
-				Items []runbook `json:"items"`
-			}
-			text, err := s.fetch(c.Context(), "/api/v1/runbooks", &l)
-			if err != nil || s.json() && len(args) == 0 {
-				return s.documentOr(text, err)
-			}
-			for _, b := range l.Items {
-				if len(args) == 0 {
-					s.page.line("%s  %s", s.page.paint(bold, safe(b.Condition)), safe(b.About))
-				} else if b.Condition == args[0] {
-					return s.showRunbook(b)
+				Items []struct {
+					Condition, About string
+					Steps            []struct{ Tool, Why string }
 				}
 			}
-			if len(args) == 0 {
-				return nil
+			text, err := s.fetch(c.Context(), "/api/v1/runbooks", &l)
+			if err != nil || s.json() {
+				return s.documentOr(text, err)
 			}
-			return answered(ops.Errorf(ops.NotFound, "there is no runbook %s; `reeve runbooks` lists them", safe(args[0])))
+			shown := 0
+			for _, b := range l.Items {
+				if len(args) == 1 && b.Condition != args[0] {
+					continue
+				}
+				shown++
+				s.page.line("%s  %s", s.page.paint(bold, safe(b.Condition)), safe(b.About))
+				for n := 0; len(args) == 1 && n < len(b.Steps); n++ {
+					s.page.paragraph("  ", fmt.Sprintf("%d. %s: %s", n+1, b.Steps[n].Tool, b.Steps[n].Why))
+				}
+			}
+			if shown == 0 {
+				return answered(ops.Errorf(ops.NotFound, "there is no runbook %s; `reeve runbooks` lists them", safe(args[0])))
+			}
+			return nil
 		},
 	}
-}
-
-func (s *session) showRunbook(b runbook) error {
-	if s.json() {
-		return s.page.value(b)
-	}
-	s.page.line("%s", s.page.paint(bold, safe(b.Condition)))
-	s.page.paragraph("", b.About)
-	for n, step := range b.Steps {
-		s.page.paragraph("", fmt.Sprintf("%d. %s: %s", n+1, step.Tool, step.Why))
-	}
-	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/dial"
 	"reeve/internal/ops"
 )
 
@@ -149,7 +150,7 @@ func (s *session) testModels(ctx context.Context, model string) error {
 	}
 	done := make(chan outcome, 1)
 	go func() { // It ends with the request, which ends with ctx.
-		text, err := c.whole(ctx, http.MethodPost, "/api/v1/models/test", map[string]string{"model": model})
+		text, err := c.Whole(ctx, http.MethodPost, "/api/v1/models/test", map[string]string{"model": model})
 		done <- outcome{text, err}
 	}()
 	told := map[string]bool{}
@@ -197,7 +198,7 @@ func (s *session) showTasks(model string, tasks []taskRow, told map[string]bool)
 func (s *session) showTests(text json.RawMessage, told map[string]bool) error {
 	var l list
 	if err := json.Unmarshal(text, &l); err != nil {
-		return fmt.Errorf("the answer cannot be understood (%s)", lastReason(err))
+		return fmt.Errorf("the answer cannot be understood (%s)", dial.LastReason(err))
 	}
 	tests, err := read[modelTest](l)
 	if err != nil {
@@ -387,7 +388,7 @@ func (s *session) saveCost(ctx context.Context, q url.Values, file string) error
 	if err != nil {
 		return err
 	}
-	text, err := c.raw(ctx, http.MethodGet, "/api/v1/usage?"+q.Encode(), nil)
+	text, err := c.Raw(ctx, http.MethodGet, "/api/v1/usage?"+q.Encode(), nil)
 	if err != nil {
 		return err
 	}
@@ -399,7 +400,7 @@ func (s *session) saveCost(ctx context.Context, q url.Values, file string) error
 		return err
 	}
 	if err := os.WriteFile(file, text, 0o644); err != nil {
-		return fmt.Errorf("%s cannot be written (%s)", file, lastReason(err))
+		return fmt.Errorf("%s cannot be written (%s)", file, dial.LastReason(err))
 	}
 	return s.done(map[string]any{"file": file}, "%s holds the table", safe(file))
 }

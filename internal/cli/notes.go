@@ -133,7 +133,7 @@ func (s *session) noteMoveVerb(verb, short string) *cobra.Command {
 	c := &cobra.Command{
 		Use: verb + " ID", Short: short, Example: "  reeve note " + verb + " nte_06h04g7m", Args: takes(1, 1, "the ID of a note"),
 		RunE: func(c *cobra.Command, args []string) error {
-			id, err := s.noteID(c.Context(), args[0], verb)
+			id, err := s.noteID(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -148,29 +148,12 @@ func (s *session) noteMoveVerb(verb, short string) *cobra.Command {
 	return c
 }
 
-// noteID answers the note that a person means: an ID or the beginning of one,
-// among those that the verb is for.
-func (s *session) noteID(ctx context.Context, typed, verb string) (string, error) {
+// noteID answers the note that a person means.
+func (s *session) noteID(ctx context.Context, typed string) (string, error) {
 	if ops.IDKind(typed) == ops.NoteID {
 		return typed, nil
 	}
-	state := string(ops.NoteSuggested)
-	if verb == "remove" {
-		state = string(ops.NoteActive)
-	}
-	l, err := s.listed(ctx, "/api/v1/notes", url.Values{"state": {state}}, maxSearch)
-	if err != nil {
-		return "", err
-	}
-	all, err := read[ops.Note](l)
-	if err != nil {
-		return "", err
-	}
-	list := make([]candidate, len(all))
-	for i, n := range all {
-		list[i] = candidate{id: n.ID, about: n.Text}
-	}
-	return choose("note", typed, list)
+	return s.byBeginning(ctx, "note", typed)
 }
 
 func (s *session) sendNote(ctx context.Context, path string, body map[string]any) error {

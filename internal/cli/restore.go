@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"os/user"
@@ -17,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"reeve/internal/dial"
 	"reeve/internal/ops"
 	"reeve/internal/store"
 )
@@ -64,14 +63,14 @@ func (s *session) restore(ctx context.Context, path string) (done store.Restored
 		if err != nil {
 			return done, err
 		}
-		return c.uploadBackup(ctx, f)
+		return uploadBackup(ctx, c, f)
 	}
 	settings, err := s.settings()
 	if err != nil {
 		return done, err
 	}
 	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
-		return done, fmt.Errorf("the data folder %s cannot be made (%s)", settings.Data, lastReason(err))
+		return done, fmt.Errorf("the data folder %s cannot be made (%s)", settings.Data, dial.LastReason(err))
 	}
 	unlock, err := holdData(settings.Data)
 	if errors.Is(err, errHeld) {
@@ -79,7 +78,7 @@ func (s *session) restore(ctx context.Context, path string) (done store.Restored
 		if err != nil {
 			return done, err
 		}
-		return c.uploadBackup(ctx, f)
+		return uploadBackup(ctx, c, f)
 	}
 	if err != nil {
 		return done, err
@@ -89,23 +88,23 @@ func (s *session) restore(ctx context.Context, path string) (done store.Restored
 }
 
 // askHolder connects to the server that uses a data folder, and to no other.
-func (s *session) askHolder(data string) (*client, error) {
-	local, err := readClient(filepath.Join(data, clientFile))
+func (s *session) askHolder(data string) (*dial.Client, error) {
+	local, err := dial.ReadClient(filepath.Join(data, dial.ClientFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("a Reeve uses the data folder %s and has not said yet where it answers; try again when it is ready", data)
 	}
 	if err != nil {
 		return nil, err
 	}
-	at := join(place{token: first(s.token, s.env("REEVE_TOKEN")), authority: s.authority}, local, data)
-	return newClient(at, at.authority)
+	at := dial.Join(dial.Place{Token: first(s.token, s.env("REEVE_TOKEN")), Authority: s.authority}, local, data)
+	return dial.New(at)
 }
 
 // openBackup opens a file that begins like a backup.
 func openBackup(path string) (*os.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, wrongUse("the backup %s cannot be read (%s)", path, lastReason(err))
+		return nil, wrongUse("the backup %s cannot be read (%s)", path, dial.LastReason(err))
 	}
 	magic := make([]byte, len(store.SQLiteMagic))
 	if _, err := f.ReadAt(magic, 0); err != nil || string(magic) != store.SQLiteMagic {
@@ -156,77 +155,24 @@ func userName() string {
 	return u.Username
 }
 
-const (
-	checkedWithin  = 30 * time.Minute // a large backup, by the server
-	readyWithin    = 2 * time.Minute
-	readyLook      = 100 * time.Millisecond
-	readyAnswersIn = 5 * time.Second
-)
-
 // uploadBackup hands the backup to the server and waits until it goes on with
 // it.
-func (c *client) uploadBackup(ctx context.Context, f *os.File) (done store.Restored, err error) {
+func uploadBackup(ctx context.Context, c *dial.Client, f *os.File) (done store.Restored, err error) {
 	backup, err := backupOf(f)
 	if err != nil {
 		return done, err
 	}
-	text, err := c.upload(ctx, "/api/v1/restore?name="+url.QueryEscape(backup.Name), backup)
+	text, err := c.Upload(ctx, "/api/v1/restore?name="+url.QueryEscape(backup.Name), "application/vnd.sqlite3", backup.Content, backup.Size)
 	if err != nil {
 		return done, err
 	}
 	if err := json.Unmarshal(text, &done); err != nil {
-		return done, fmt.Errorf("%s answers what this program does not understand (%s); is it a Reeve of another version?", c.base, lastReason(err))
+		return done, fmt.Errorf("%s answers what this program does not understand (%s); is it a Reeve of another version?", c.Base, dial.LastReason(err))
 	}
-	return done, c.awaitReady(ctx)
-}
-
-// upload sends a backup, with the patience that checking it needs.
-func (c *client) upload(ctx context.Context, path string, b store.Backup) (json.RawMessage, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, io.NopCloser(b.Content))
-	if err != nil {
-		return nil, wrongUse("the address %s cannot be asked (%s)", c.base, lastReason(err))
+	if err := c.AwaitReady(ctx); err != nil {
+		return done, fmt.Errorf("the backup is checked and goes in place at the next start of the server: %w", err)
 	}
-	r.ContentLength = b.Size
-	r.Header.Set("Content-Type", "application/vnd.sqlite3")
-	if c.token != "" {
-		r.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	if t, ok := c.http.Transport.(*http.Transport); ok {
-		t.ResponseHeaderTimeout = checkedWithin
-	}
-	answer, err := c.send(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	return io.ReadAll(io.LimitReader(answer.Body, maxErrorBytes))
-}
-
-// awaitReady waits until the server goes on. From the answer to the upload on
-// the one that ends says that it is not ready.
-func (c *client) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
-	defer cancel()
-	tick := time.NewTicker(readyLook)
-	defer tick.Stop()
-	for !c.isReady(ctx) {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the backup is checked and goes in place at the next start of the server, which is not ready again after %v; see its log", readyWithin)
-		case <-tick.C:
-		}
-	}
-	return nil
-}
-
-func (c *client) isReady(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, readyAnswersIn)
-	defer cancel()
-	answer, err := c.do(ctx, http.MethodGet, "/readyz", nil)
-	if err != nil {
-		return false
-	}
-	return answer.Body.Close() == nil
+	return done, nil
 }
 
 // errHeld says that a server uses the data folder.
@@ -236,7 +182,7 @@ var errHeld = errors.New("a Reeve uses the data folder")
 func holdData(dir string) (unlock func() error, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("the data folder %s cannot be written (%s); run as its owner, or name another with --data", dir, lastReason(err))
+		return nil, fmt.Errorf("the data folder %s cannot be written (%s); run as its owner, or name another with --data", dir, dial.LastReason(err))
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()

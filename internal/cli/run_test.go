@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"reeve/internal/dial"
 	"reeve/internal/ops"
 )
 
@@ -43,7 +44,7 @@ func TestATokenGoesOnlyToItsServer(t *testing.T) {
 	}))
 	defer other.Close()
 	data := t.TempDir()
-	if err := os.WriteFile(filepath.Join(data, clientFile), []byte(`{"url":"http://127.0.0.1:9","token":"mine"}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(data, dial.ClientFile), []byte(`{"url":"http://127.0.0.1:9","token":"mine"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, errs, code := run(t, nil, "hosts", "--data", data, "--url", other.URL); code != 0 || got.Load() != "" {
@@ -98,7 +99,7 @@ func FuzzStream(f *testing.F) {
 		s := newSession(Program{Out: &o, Err: &o})
 		s.page = newPage(&o, nil, true)
 		fol := follower{s: s, keep: func(ops.Transition) bool { return true }}
-		fol.events(strings.NewReader(text), func() {})
+		_, _ = dial.Events(strings.NewReader(text), func() {}, fol.event)
 		if strings.Contains(o.String(), "\x1b") {
 			t.Fatalf("%q", o.String())
 		}

@@ -99,7 +99,7 @@ const statusFindings = 10
 
 func (s *session) showStatus(st statusAnswer) {
 	p := s.page
-	p.line("%s on %s, up %s, %s", p.paint(bold, "Reeve "+safe(st.Version)), safe(st.Host), age(st.Now, st.StartedAt), s.client.serverName())
+	p.line("%s on %s, up %s, %s", p.paint(bold, "Reeve "+safe(st.Version)), safe(st.Host), age(st.Now, st.StartedAt), s.client.ServerName())
 	p.paragraph("", watchedText(st.Counts.Resources, st.Counts.ByKind))
 	p.heading("Hosts")
 	s.hostTable(st.Hosts, st.Now)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reeve/internal/config"
+	"reeve/internal/dial"
 )
 
 // A session is one run of a command: what was typed, and what it needs to
@@ -22,7 +23,7 @@ type session struct {
 	output                string
 	plain                 bool
 
-	client *client // once a verb asked for it
+	client *dial.Client // once a verb asked for it
 }
 
 func newSession(p Program) *session { return &session{program: p, output: "table"} }

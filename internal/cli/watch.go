@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/dial"
 	"reeve/internal/glyph"
 	"reeve/internal/ops"
 )
@@ -23,10 +21,6 @@ import (
 const (
 	firstPause = time.Second
 	longPause  = 30 * time.Second
-	// quietFor is how long a stream may say nothing; it sends a sign of life
-	// more often.
-	quietFor      = 45 * time.Second
-	maxEventBytes = 4 << 20
 )
 
 func (s *session) watchVerb() *cobra.Command {
@@ -111,7 +105,7 @@ func (f *follower) run(ctx context.Context) error {
 		if errors.Is(err, errEnough) || ctx.Err() != nil {
 			return nil
 		}
-		if _, lost := errors.AsType[unreachableError](err); err != nil && (!lost || !f.shown) {
+		if _, lost := errors.AsType[dial.Unreachable](err); err != nil && (!lost || !f.shown) {
 			return err
 		}
 		if heard {
@@ -130,59 +124,18 @@ func (f *follower) run(ctx context.Context) error {
 
 // once reads one connection to its end.
 func (f *follower) once(ctx context.Context) (heard bool, err error) {
+	last := ""
+	if f.resume {
+		last = strconv.FormatInt(f.last, 10)
+	}
 	c, err := f.s.ask()
 	if err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/api/v1/stream", nil)
-	if err != nil {
-		return false, err
-	}
-	r.Header.Set("Accept", "text/event-stream")
-	if c.token != "" {
-		r.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	if f.resume {
-		r.Header.Set("Last-Event-ID", strconv.FormatInt(f.last, 10))
-	}
-	answer, err := c.send(r)
-	if err != nil {
-		return false, err
-	}
-	defer answer.Body.Close()
-	f.shown = true
-	silence := time.AfterFunc(quietFor, cancel) // A dead connection says nothing for ever.
-	defer silence.Stop()
-	return f.events(answer.Body, func() { silence.Reset(quietFor) })
-}
-
-// events reads server-sent events until the stream ends.
-func (f *follower) events(body io.Reader, alive func()) (heard bool, err error) {
-	lines := bufio.NewScanner(body)
-	lines.Buffer(make([]byte, 64<<10), maxEventBytes)
-	var id, kind, data string
-	for lines.Scan() {
-		alive()
-		name, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case lines.Text() == "":
-			if err := f.event(id, kind, data); err != nil {
-				return heard, err
-			}
-			heard = heard || data != ""
-			id, kind, data = "", "", ""
-		case name == "id":
-			id = value
-		case name == "event":
-			kind = value
-		case name == "data":
-			data += value
-		}
-	}
-	return heard, nil // Broken or ended: either way it goes on after the last change.
+	return c.Stream(ctx, "/api/v1/stream", last, func(id, kind, data string) error {
+		f.shown = true
+		return f.event(id, kind, data)
+	})
 }
 
 // event shows one event when it is a change that is asked for.
@@ -195,7 +148,7 @@ func (f *follower) event(id, kind, data string) error {
 	}
 	var t ops.Transition
 	if err := json.Unmarshal([]byte(data), &t); err != nil {
-		return fmt.Errorf("the stream holds what this program does not understand (%s)", lastReason(err))
+		return fmt.Errorf("the stream holds what this program does not understand (%s)", dial.LastReason(err))
 	}
 	if !f.keep(t) {
 		return nil
