@@ -39,6 +39,7 @@ var measures = []measure{
 	{"stream", measureStream},
 	{"pass", measurePass},
 	{"delivery", measureDelivery},
+	{"brief", measureBrief},
 }
 
 // children are what the command does when it starts itself.

@@ -89,7 +89,7 @@ func (c *consultation) prepare() string {
 
 // open makes the first message, and tells desk and box its short names.
 func (c *consultation) open(items []ops.RunItem) {
-	c.fixed = llm.EstimateRequest(opening(c.box))
+	c.fixed = llm.EstimateRequest(Opening(c.box))
 	budget := seedBudget(c.fixed, c.p.modelling.RunInput, c.p.router.Window(ops.UsePatrol))
 	c.seed = brief.Seed(c.seen, items, brief.SeedLimits{Tokens: budget})
 	c.desk.aliases, c.box.aliases = c.seed.Aliases, c.seed.Aliases
@@ -226,7 +226,7 @@ func (c *consultation) followUp(ctx context.Context, missing []string) error {
 	names = names[:min(len(names), mostFollowed)]
 	ask := "Verdicts are missing. Call assess_finding once for each of these and for nothing else: " + strings.Join(names, " ") + "."
 	box := only{c.box, toolAssess}
-	req := opening(box)
+	req := Opening(box)
 	req.Choice, req.CacheMessages = llm.ToolRequired, 1
 	req.Messages = []llm.Message{llm.Say(llm.User, c.veil.Hide(c.seed.Text)+"\n"+ask)}
 	d := &c.l.run.Detail

@@ -53,7 +53,7 @@ func (p *Patrol) Preview(ctx context.Context, asked ops.RunScope) (Preview, erro
 	l.run.Digest = brief.Digest(l.estate)
 	c := &consultation{p: p, l: l, job: llm.Job{Use: ops.UsePatrol}}
 	c.prepare()
-	req := opening(c.box)
+	req := Opening(c.box)
 	message := first(c.seed)
 	message.Parts[0].Text = c.veil.Hide(message.Parts[0].Text)
 	req.Messages = []llm.Message{message}

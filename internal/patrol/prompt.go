@@ -46,8 +46,8 @@ func seedBudget(fixed, ceiling, window int64) int64 {
 	return max(budget, leastSeed)
 }
 
-// opening answers the first request of a run without its messages.
-func opening(box tool.Toolbox) llm.Request {
+// Opening answers the first request of a run without its messages.
+func Opening(box tool.Toolbox) llm.Request {
 	req := llm.Request{System: system, MaxOutput: mostOutput}
 	for _, s := range box.Specs() {
 		req.Tools = append(req.Tools, llm.ToolSpec{Name: s.Name, Doc: s.Doc, Schema: s.Schema})
