@@ -68,7 +68,7 @@ func (a *asking) failure() *Error {
 	last := a.failed[len(a.failed)-1].err
 	var texts []string
 	for _, f := range a.failed {
-		texts = append(texts, f.model+": "+f.err.Error())
+		texts = append(texts, f.model+": "+strings.TrimPrefix(f.err.Error(), f.err.Provider+": "))
 		if f.err.Status != 0 && last.Class != Cancelled && last.Status == 0 {
 			last = f.err
 		}
@@ -130,7 +130,7 @@ func (a *asking) patience(name string, err *Error, last bool) time.Duration {
 		return 0
 	}
 	wait := err.RetryAfter
-	if wait == 0 && err.Class == Transient && last {
+	if wait == 0 && err.Class == Transient && last && err.Code != "timeout" && err.Code != "silent" {
 		wait = time.Second
 	}
 	if wait == 0 {
@@ -197,7 +197,10 @@ func (a *asking) attempt(ctx context.Context, name string, req Request) (reply R
 	}
 	call := a.call(name, reply, err)
 	call.At, call.LatencyMS = began, a.r.now().Sub(began).Milliseconds()
-	a.charge(&call, in, w)
+	if reply.Tokens == (ops.Tokens{}) && taken(reply, err, w) {
+		call.Tokens, call.Estimated = ops.Tokens{Input: in, Output: w.out}, true
+	}
+	call.CostMicroUSD = a.r.o.Prices.Cost(name, call.Tokens)
 	a.store(ctx, id, call)
 	return reply, structured, err
 }
@@ -242,15 +245,11 @@ func (a *asking) call(name string, reply Reply, err *Error) ops.ModelCall {
 	return c
 }
 
-// charge fills in tokens and cost. A provider that did not say what it took is
-// charged by our estimate: the whole request once anything came back or the
-// time ran out, nothing when it refused the request.
-func (a *asking) charge(c *ops.ModelCall, in int64, w *listener) {
-	if c.Tokens == (ops.Tokens{}) && (c.Outcome == "ok" || w.began || c.Outcome == string(Protocol) || c.Outcome == string(Refusal) || c.Outcome == string(Cancelled) ||
-		strings.Contains(c.Err, "timeout")) {
-		c.Tokens, c.Estimated = ops.Tokens{Input: in, Output: w.out}, true
-	}
-	c.CostMicroUSD = a.r.o.Prices.Cost(c.Model, c.Tokens)
+// taken reports whether a provider that did not say what it took has to be
+// charged by our estimate: when anything came back, or when the request went
+// out and was not refused.
+func taken(reply Reply, err *Error, w *listener) bool {
+	return err == nil || w.began || reply.RequestBytes > 0 && err.Status < 400
 }
 
 // store records an attempt. When that fails the room that it took stays

@@ -60,7 +60,10 @@ func verdictOf(c Class) verdict {
 }
 
 // A ticket is the leave to make one call. Settle it in every case.
-type ticket struct{ probe bool }
+type ticket struct {
+	probe  bool
+	forced bool // by a person, although the breaker is open
+}
 
 func (b *breaker) state(now time.Time) BreakerState {
 	switch {
@@ -95,6 +98,8 @@ func (b *breaker) settle(now time.Time, t ticket, v verdict, after time.Duration
 	}
 	closed := b.until.IsZero()
 	switch {
+	case v == provedAlive && t.forced:
+		*b = breaker{probing: b.probing}
 	case v == provedAlive && t.probe:
 		if b.successes++; b.successes >= breakerSuccesses {
 			*b = breaker{}

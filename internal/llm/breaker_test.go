@@ -126,3 +126,15 @@ func TestNoProbeIsEverStranded(t *testing.T) {
 		}
 	})
 }
+
+func TestExamByHandClosesWhatItFindsWell(t *testing.T) {
+	b := after(provedDown, provedDown, provedDown)
+	b.settle(t0, ticket{forced: true}, provedDown, 0, 0)
+	if b.state(t0) != BreakerOpen {
+		t.Error("a failed exam closes it")
+	}
+	b.settle(t0, ticket{forced: true}, provedAlive, 0, 0)
+	if b.state(t0) != BreakerClosed {
+		t.Error("a good answer leaves it open")
+	}
+}

@@ -18,8 +18,11 @@ func (r *Router) admit(name string, j Job) (ticket, *Error) {
 	defer r.mu.Unlock()
 	b, now := &r.get(name).breaker, r.now()
 	t, ok := b.admit(now)
-	if ok || j.Use == ops.UseExam {
+	if ok {
 		return t, nil
+	}
+	if j.Use == ops.UseExam {
+		return ticket{forced: true}, nil
 	}
 	return t, &Error{Class: Transient, Provider: name, Code: "not_asked", RetryAfter: max(0, b.until.Sub(now)), Message: "it failed too often and is not asked now"}
 }

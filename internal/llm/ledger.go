@@ -143,6 +143,9 @@ func (l *ledger) allow(ctx context.Context, j Job, want ops.Spend) *Error {
 
 func (l *ledger) check(ctx context.Context, j Job, want ops.Spend) *Error {
 	states, err := l.states(ctx, j)
+	if err != nil && ctx.Err() != nil {
+		return &Error{Class: Cancelled, Provider: "reeve", Message: "the call was cancelled", Err: ctx.Err()}
+	}
 	if err != nil {
 		return &Error{Class: Budget, Provider: "reeve", Message: "what was spent cannot be read, so nothing is sent", Err: err}
 	}
