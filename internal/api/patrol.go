@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
@@ -26,6 +27,42 @@ func (s *Server) patrol(ctx context.Context, _ noInput) (patrol.Overview, error)
 	st, err := s.deps.Patrol.Status(ctx)
 	st.Queue, st.Events = full(st.Queue), full(st.Events)
 	return st, err
+}
+
+// A PatrolState says in a line how patrols are doing; GET /api/v1/patrol has
+// the rest.
+type PatrolState struct {
+	State    string        `json:"state" doc:"ok, or failing when three failed in a row."`
+	Running  bool          `json:"running"`
+	Queued   int           `json:"queued"`
+	Failures int64         `json:"failures" doc:"How many failed in a row."`
+	NextAt   time.Time     `json:"next_at,omitzero"`
+	LastID   string        `json:"last_run_id,omitempty"`
+	LastAt   time.Time     `json:"last_at,omitzero"`
+	Health   ops.RunHealth `json:"last_health,omitempty"`
+	Summary  string        `json:"last_summary,omitempty"`
+	Model    string        `json:"model,omitempty"`
+}
+
+// failuresToReport is how many patrols that failed in a row are a fault.
+const failuresToReport = 3
+
+func (s *Server) patrolState(ctx context.Context) (PatrolState, error) {
+	st, err := s.deps.Patrol.Status(ctx)
+	if err != nil {
+		return PatrolState{}, err
+	}
+	p := PatrolState{State: "ok", Running: st.Running != nil, Queued: len(st.Queue), Failures: st.Failures, NextAt: st.NextAt, Model: st.Model}
+	if st.Failures >= failuresToReport {
+		p.State = "failing"
+	}
+	if r := st.Last; r != nil {
+		p.LastID, p.LastAt, p.Health, p.Summary = r.ID, r.EndedAt, r.Health, r.Summary
+		if r.Err != "" {
+			p.Summary = r.Err
+		}
+	}
+	return p, nil
 }
 
 // ScopeInput says what a patrol is to look at.

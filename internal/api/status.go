@@ -25,6 +25,7 @@ type Status struct {
 	Stores     []StoreStatus     `json:"stores"`
 	Collectors []CollectorStatus `json:"collectors"`
 	Channels   []ChannelStatus   `json:"channels"`
+	Patrol     PatrolState       `json:"patrol"`
 	Coverage   map[string]any    `json:"coverage" doc:"How much is seen: metrics_series, samples_per_s and more."`
 }
 
@@ -84,6 +85,9 @@ func (s *Server) status(ctx context.Context, _ noInput) (Status, error) {
 		return st, err
 	}
 	if st.Counts, err = s.counts(ctx); err != nil {
+		return st, err
+	}
+	if st.Patrol, err = s.patrolState(ctx); err != nil {
 		return st, err
 	}
 	st.Loops, st.Stores, st.Channels = full(st.Loops), full(st.Stores), full(st.Channels)

@@ -39,6 +39,15 @@ type statusAnswer struct {
 	Collectors []collectorRow `json:"collectors"`
 	Channels   []channelRow   `json:"channels"`
 	Coverage   map[string]any `json:"coverage"`
+	Patrol     struct {
+		State    string    `json:"state"`
+		Running  bool      `json:"running"`
+		Queued   int       `json:"queued"`
+		Failures int       `json:"failures"`
+		NextAt   time.Time `json:"next_at"`
+		LastAt   time.Time `json:"last_at"`
+		Summary  string    `json:"last_summary"`
+	} `json:"patrol"`
 }
 
 type hostRow struct {
@@ -165,6 +174,7 @@ func (s *session) showParts(st statusAnswer) {
 		}
 		t.add(of(x.Name), cell{x.State, stateStyle(x.State)}, of(detail))
 	}
+	t.add(of("patrols"), cell{st.Patrol.State, stateStyle(st.Patrol.State)}, of(st.patrolText()))
 	showCollectors(t, st.Collectors)
 	for _, c := range st.Channels {
 		t.add(of("channel "+c.Name), cell{c.State, stateStyle(c.State)}, of(c.detail()))
@@ -174,6 +184,27 @@ func (s *session) showParts(st statusAnswer) {
 	}
 	t.add(of("coverage"), of(""), of(coverageText(st.Coverage)))
 	t.print()
+}
+
+// patrolText says what the last patrol came to, and when the next is.
+func (st statusAnswer) patrolText() string {
+	x, text := st.Patrol, "none was made yet"
+	if !x.LastAt.IsZero() {
+		text = age(st.Now, x.LastAt) + " ago: " + x.Summary
+	}
+	if x.Failures > 0 {
+		text = plural(x.Failures, "failure") + " in a row; " + text
+	}
+	if x.Running {
+		text += "; one goes on"
+	}
+	if x.Queued > 0 {
+		text += fmt.Sprintf("; %d waiting", x.Queued)
+	}
+	if !x.NextAt.IsZero() {
+		text += "; the next in " + span(x.NextAt.Sub(st.Now))
+	}
+	return text
 }
 
 func okUnless(failing int) cell {

@@ -229,10 +229,10 @@ func conclude(l *look) string {
 		}
 	}
 	if around > 0 {
-		doubts = append(doubts, "On what belongs to it or bears it "+counted(around, "finding")+" are open.")
+		doubts = append(doubts, "Open on what belongs to it or bears it: "+counted(around, "finding")+".")
 	}
 	if len(e.Holding) > 0 {
-		doubts = append(doubts, counted(len(e.Holding), "condition")+" true, though not for long enough yet to be a finding.")
+		doubts = append(doubts, "True, though not for long enough yet to be a finding: "+counted(len(e.Holding), "condition")+".")
 	}
 	if l.run.Err != "" || slices.ContainsFunc(d.Assessments, func(a ops.Assessment) bool { return a.Verdict == ops.AssessUncertain }) {
 		doubts = append(doubts, "The model's part is uncertain or not done.")

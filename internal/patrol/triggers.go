@@ -327,5 +327,5 @@ func (m inventory) wish() wish {
 		scope = ops.RunScope{}
 	}
 	return wish{kind: ops.TriggerInventory, scope: scope, depth: depthNormal, why: store.Why{Actor: actor}, delay: settleFor,
-		reason: fmt.Sprintf("%d hosts or containers came, %d went", m.came, m.went), sourceID: "transition " + strconv.FormatInt(m.seq, 10)}
+		reason: fmt.Sprintf("hosts or containers came (%d) or went (%d)", m.came, m.went), sourceID: "transition " + strconv.FormatInt(m.seq, 10)}
 }

@@ -237,7 +237,7 @@ func TestEventsAskForLooks(t *testing.T) {
 		if first.Trigger != ops.TriggerOpened || first.Triggers != 2 || first.Priority != 80 || !strings.Contains(first.Reason, "fs_full opened") {
 			t.Fatalf("%+v", first)
 		}
-		if second.Trigger != ops.TriggerInventory || len(second.Asked.Resources) != 3 || second.NotBefore.IsZero() || !strings.Contains(second.Reason, "3 hosts or containers came") {
+		if second.Trigger != ops.TriggerInventory || len(second.Asked.Resources) != 3 || second.NotBefore.IsZero() || !strings.Contains(second.Reason, "came (3)") {
 			t.Fatalf("%+v", second)
 		}
 		pass(t, p)
