@@ -24,16 +24,28 @@ type course struct {
 // enough is how many readings make a mean.
 const enough = 3
 
+// quietUntil answers the end of what counts as before: some minutes before it
+// began, because conditions hold for a while before they open; where it was
+// watched only shortly, less.
+func (s *Scene) quietUntil(points []ops.Point) time.Time {
+	at := s.Began.Add(-settled)
+	if len(points) >= enough && !points[enough-1].At.Before(at) {
+		return s.Began.Add(-settledLeast)
+	}
+	return at
+}
+
 // courseOf reads a series.
 func courseOf(s *Scene, points []ops.Point) (c course, ok bool) {
 	sum, n := 0.0, 0
+	quiet := s.quietUntil(points)
 	for _, p := range points {
 		if math.IsNaN(p.Value) || p.At.After(s.Now.Add(time.Minute)) {
 			continue
 		}
 		c.readings++
 		c.last = p
-		if p.At.Before(s.Began.Add(-settled)) {
+		if p.At.Before(quiet) {
 			sum += p.Value
 			n++
 		} else if c.peak.At.IsZero() || p.Value > c.peak.Value {
@@ -182,7 +194,7 @@ type share struct {
 // (processes) or several resources (containers). One that uses more than half
 // and more than before is a likely cause.
 func judgeTop(s *Scene, r Read) []Sign {
-	shares := sharesOf(s, r)
+	shares, watched := sharesOf(s, r)
 	if len(shares) == 0 {
 		return orNoReadings(s, r, nil)
 	}
@@ -196,7 +208,7 @@ func judgeTop(s *Scene, r Read) []Sign {
 	}
 	first := shares[0]
 	sign := Sign{Text: fmt.Sprintf("most %s: %s", cmp.Or(r.Name, r.Metric), strings.Join(named, ", "))}
-	more := first.known && first.now >= 1.2*first.before || !first.known && s.watchedBefore(r)
+	more := first.known && first.now >= 1.2*first.before || !first.known && watched
 	if total <= 0 || first.now < total/2 || len(shares) == 1 && strings.HasPrefix(r.Of, "container") && !more {
 		return []Sign{sign}
 	}
@@ -217,42 +229,44 @@ func (s *Scene) topClaim(r Read, x share) ops.Claim {
 	return ops.Claim{Kind: "metric", ResourceID: x.resource.ID, Metric: r.Metric, Stat: "max", Minutes: s.minutes(s.Began.Add(-settled)), Value: &v}
 }
 
-// watchedBefore says that there were readings of any of them before it began.
-func (s *Scene) watchedBefore(r Read) bool {
-	for _, res := range s.targets(r.Of) {
-		for _, x := range s.series(res, r.Metric) {
-			if len(x.Points) > 0 && x.Points[0].At.Before(s.Began.Add(-2*settled)) {
-				return true
+// sharesOf answers what each uses, the most first; watched says that there
+// were readings of any of them before it began.
+func sharesOf(s *Scene, r Read) (all []share, watched bool) {
+	quiet := s.Began
+	each := func(f func(ops.Resource, ops.Series)) {
+		for _, res := range s.targets(r.Of) {
+			for _, x := range s.series(res, r.Metric) {
+				f(res, x)
 			}
 		}
 	}
-	return false
-}
-
-func sharesOf(s *Scene, r Read) []share {
-	var all []share
-	for _, res := range s.targets(r.Of) {
-		for _, x := range s.series(res, r.Metric) {
-			if sh, ok := shareOf(s, r, res, x); ok {
-				all = append(all, sh)
-			}
+	// Who is busy only now has few readings of its own: what counts as before
+	// is the same for all.
+	each(func(_ ops.Resource, x ops.Series) {
+		if at := s.quietUntil(x.Points); at.Before(quiet) {
+			quiet = at
 		}
-	}
+	})
+	each(func(res ops.Resource, x ops.Series) {
+		watched = watched || len(x.Points) > 0 && x.Points[0].At.Before(quiet)
+		if sh, ok := shareOf(quiet, res, x); ok {
+			all = append(all, sh)
+		}
+	})
 	slices.SortStableFunc(all, func(a, b share) int { return cmp.Compare(b.now, a.now) })
-	return all
+	return all, watched
 }
 
-func shareOf(s *Scene, r Read, res ops.Resource, x ops.Series) (share, bool) {
+func shareOf(quiet time.Time, res ops.Resource, x ops.Series) (share, bool) {
 	sh := share{who: cmp.Or(label(x), name(res)), resource: res}
 	var before, since []float64
 	for _, p := range x.Points {
-		switch {
-		case p.At.Before(s.Began.Add(-settled)):
+		if p.At.Before(quiet) {
 			before = append(before, p.Value)
-		default:
-			since = append(since, p.Value)
-			sh.peak = max(sh.peak, p.Value)
+			continue
 		}
+		since = append(since, p.Value)
+		sh.peak = max(sh.peak, p.Value)
 	}
 	if len(since) == 0 {
 		return sh, false

@@ -56,7 +56,8 @@ const (
 	findingsBefore = 2 * time.Hour
 	// settled is the part just before the beginning that counts neither as
 	// before nor as since: conditions hold for a while before they open.
-	settled = 10 * time.Minute
+	settled      = 10 * time.Minute
+	settledLeast = 15 * time.Second
 )
 
 // targets answers the resources that a word of a runbook means.
