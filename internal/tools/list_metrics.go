@@ -27,8 +27,8 @@ func listMetrics(ctx context.Context, e Env, in metricsInput) (string, error) {
 	}
 	var lines []string
 	for _, s := range newest {
-		if e.WithheldFields["processes"] && s.Labels["process"] != "" {
-			continue
+		if s.Labels["process"] != "" {
+			continue // list_processes has them
 		}
 		if p, ok := s.Last(); ok && len(lines) < largest {
 			lines = append(lines, fmt.Sprintf("%s %s %s", called(s), number(p.Value), evidence.UnitOf(s.Metric)))

@@ -3,9 +3,7 @@ package tools
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"reeve/internal/ops"
 	"reeve/internal/store"
@@ -62,12 +60,8 @@ func stored(ctx context.Context, e Env, r ops.Resource) (string, error) {
 		text += " " + string(r.Presence)
 	}
 	if !e.WithheldFields["attributes"] {
-		told := maps.Clone(map[string]string(r.Observed))
-		maps.DeleteFunc(told, func(name, v string) bool {
-			return v == "" || strings.Contains(name, "uuid") || strings.Contains(name, "serial")
-		})
-		if told := pairs(told); told != "" {
-			text += " " + told
+		if attrs := pairs(told(r.Observed)); attrs != "" {
+			text += " " + attrs
 		}
 	}
 	newest, err := e.latest(ctx, r.ID, "")
@@ -76,7 +70,7 @@ func stored(ctx context.Context, e Env, r ops.Resource) (string, error) {
 	}
 	for _, s := range newest {
 		if p, ok := s.Last(); ok && slices.Contains(storageTold, s.Metric) {
-			text += " " + called(s) + "=" + number(p.Value)
+			text += " " + s.Metric + "=" + number(p.Value)
 		}
 	}
 	return text, nil

@@ -96,12 +96,17 @@ func course(s ops.Series, from, now time.Time, step int64) string {
 	if p, ok := s.Last(); ok {
 		text += " at " + at(p.At)
 	}
-	parts := metricPoints
-	if step > 0 {
-		parts = int(min(int64(math.Ceil(now.Sub(from).Minutes()/float64(step))), metricMost))
+	if len(s.Points) == 0 {
+		return text + " no readings"
 	}
-	parts = max(1, min(parts, len(s.Points)))
-	every := now.Sub(from) / time.Duration(parts)
+	if first := s.Points[0].At; first.After(from) {
+		from = first
+	}
+	every := max(now.Sub(from)/time.Duration(min(metricPoints, len(s.Points))), time.Second)
+	if step > 0 {
+		every = max(time.Duration(step)*time.Minute, now.Sub(from)/metricMost)
+	}
+	parts := max(1, int(math.Ceil(float64(now.Sub(from))/float64(every))))
 	sums, counts := make([]float64, parts), make([]int, parts)
 	for _, p := range s.Points {
 		if i := int(p.At.Sub(from) / every); i >= 0 && !math.IsNaN(p.Value) && !math.IsInf(p.Value, 0) {

@@ -26,7 +26,7 @@ func readResource(ctx context.Context, e Env, in resourceInput) (string, error) 
 	}
 	lines := []string{fmt.Sprintf("%s %s: %s, %s, observed %s, first seen %s", r.ID, place(r), r.Presence, r.Reachable, at(r.ObservedAt), at(r.FirstSeen))}
 	if !e.WithheldFields["attributes"] && len(r.Observed) > 0 {
-		lines = append(lines, "state: "+pairs(r.Observed))
+		lines = append(lines, "state: "+pairs(told(r.Observed)))
 		if len(r.Desired) > 0 {
 			lines = append(lines, "wanted: "+pairs(r.Desired))
 		}
@@ -76,8 +76,8 @@ func relations(ctx context.Context, e Env, r ops.Resource) ([]string, error) {
 	}
 	kinds, names := []ops.Kind{}, map[ops.Kind][]string{}
 	for _, c := range children {
-		if !e.shows(c) {
-			continue
+		if !e.shows(c) || c.Kind == ops.KindComponent && c.Observed.Is("state", "ok") {
+			continue // parts of Reeve that do well say nothing about a machine
 		}
 		if !slices.Contains(kinds, c.Kind) {
 			kinds = append(kinds, c.Kind)

@@ -184,6 +184,18 @@ func pairs(m map[string]string) string {
 	return strings.Join(all, " ")
 }
 
+// told answers the attributes that tell something: not those that are empty
+// or only name a machine or a part of it.
+func told(attrs ops.Attrs) map[string]string {
+	kept := map[string]string{}
+	for name, v := range attrs {
+		if v != "" && !strings.HasSuffix(name, "_id") && !strings.Contains(name, "uuid") && !strings.Contains(name, "serial") {
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
 // said writes one finding in a line.
 func said(f ops.Finding, where string) string {
 	text := fmt.Sprintf("%s %s %s %s, %s, since %s", f.ID, f.State, f.Severity, f.Condition, where, at(f.FirstSeen))
@@ -199,7 +211,7 @@ func said(f ops.Finding, where string) string {
 // moved writes one transition in a line.
 func moved(t ops.Transition) string {
 	text := at(t.At) + " " + t.Verb
-	if len(t.Facts) > 0 {
+	if len(t.Facts) > 0 && t.Verb != "appear" { // those name the resource again
 		text += " " + pairs(t.Facts)
 	}
 	if t.Reason != "" {

@@ -175,7 +175,7 @@ func TestToolsSayWhatIsStored(t *testing.T) {
 		{"read_resource", `{"resource":"/var@alpha"}`, []string{"finding " + findID + " open critical fs_full"}},
 		{"read_resource", `{"resource":"gamma"}`, []string{"no resource in scope"}},
 		{"list_metrics", `{"resource":"/var"}`, []string{"fs_used_ratio 0.969 ratio", "fs_available_bytes 3004000000 bytes"}},
-		{"read_metric", `{"resource":"/var","metric":"fs_used_ratio"}`, []string{"last 60 min", "fs_used_ratio ratio last=0.969 min=0.85 avg=0.9095 max=0.969 delta=0.119", "means of 2m30s each: 0.851 0.856"}},
+		{"read_metric", `{"resource":"/var","metric":"fs_used_ratio"}`, []string{"last 60 min", "fs_used_ratio ratio last=0.969 min=0.85 avg=0.9095 max=0.969 delta=0.119", "means of 2m29s each: 0.852 0.857"}},
 		{"read_metric", `{"resource":"/var","metric":"fs_used","minutes":30}`, []string{"there is no fs_used of filesystem /var on alpha in the last 30 min; there are: fs_available_bytes, fs_used_ratio"}},
 		{"read_metric", `{"resource":"/var","metric":"fs_used_ratio","minutes":-1}`, []string{"minutes are from 1"}},
 		{"read_metric", `{"resource":"/var","metric":"fs_used_ratio","minutes":60,"step":10}`, []string{"means of 10m0s each: "}},
