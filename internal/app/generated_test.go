@@ -60,6 +60,9 @@ func lifecycles() string {
 func conditions() string {
 	var b strings.Builder
 	b.WriteString("# Conditions\n\n" + notice)
+	fmt.Fprintf(&b, "## `%s`: Advice of a model\n\nWhat a model alone saw in a patrol and no detector looks for, at most one of a resource. It is a warning, each of its claims "+
+		"was re-checked against what is stored, and it ends by itself when no model reports it again for %v. Findings that only a model saw, of this or another condition, are "+
+		"told to channels only where a route names the condition `%s`; a detector that finds one takes it over.\n\n", ops.Advisory, ops.AdviceLife, ops.Advisory)
 	for _, d := range detectors.All() {
 		kinds := make([]string, len(d.Kinds))
 		for i, k := range d.Kinds {

@@ -82,6 +82,26 @@ func (s *session) showItem(i ops.RunItem) {
 }
 
 func (s *session) showRunParts(d ops.RunDetail) {
+	if x := d.Compared; x != nil {
+		for _, part := range []struct {
+			title string
+			lines []string
+		}{{"Only this time", x.New}, {"Not this time", x.Missing}, {"Other verdicts", x.Changed}} {
+			if len(part.lines) > 0 {
+				s.page.heading(part.title)
+			}
+			for _, l := range part.lines {
+				s.page.paragraph("  - ", l)
+			}
+		}
+		s.page.line("\n%s; %s not recorded before; %d tokens in and %d out for %s, instead of %d and %d for %s", plural(int(x.Same), "report or verdict")+" the same",
+			plural(int(x.NotRecorded), "call"), x.Tokens.Input, x.Tokens.Output, dollars(x.Cost), x.TokensBefore.Input, x.TokensBefore.Output, dollars(x.CostBefore))
+	}
+	for _, a := range d.Assessments {
+		if a.Verdict == ops.AssessResolved {
+			s.page.paragraph("\nThe model thinks that this is over; it stays open until its detector does: ", a.FindingID+" "+a.Note)
+		}
+	}
 	if len(d.Rejected) > 0 {
 		s.page.heading("Struck, because it could not be proven")
 		for _, x := range d.Rejected {

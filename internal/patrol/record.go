@@ -3,7 +3,9 @@ package patrol
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"time"
@@ -14,9 +16,6 @@ import (
 	"reeve/internal/schema"
 	"reeve/internal/tool"
 	"reeve/internal/turn"
-
-	"crypto/sha256"
-	"encoding/hex"
 )
 
 // A recording is what the model of a run was given and answered, so that
@@ -113,7 +112,7 @@ func toolCall(call llm.ToolCall, r tool.Result, took time.Duration) ops.RunToolC
 	return kept
 }
 
-// unveiled answers the veil of a recording.
+// veil answers the veil of a recording.
 func (r recording) veil() *turn.Veil {
 	if len(r.Veiled) == 0 {
 		return nil
