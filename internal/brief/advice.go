@@ -52,6 +52,21 @@ const ChangesBefore = 30 * time.Minute
 // mostChanged bounds how many attributes of one change are named.
 const mostChanged = 6
 
+// Deployed reports whether resources of a kind come because somebody brought
+// them, which may be the cause of a problem. Others appear when they are seen
+// first.
+func Deployed(k ops.Kind) bool {
+	switch k {
+	case ops.KindContainer, ops.KindService, ops.KindProject, ops.KindUnit, ops.KindCertificate, ops.KindCheck:
+		return true
+	}
+	return false
+}
+
+// FirstLook is for how long after a host was seen first what appears on it
+// was there before.
+const FirstLook = 2 * time.Minute
+
 // ChangeCauses names the changes of a resource shortly before a problem
 // began, the latest first.
 func ChangeCauses(changes []ops.Transition, r ops.Resource, began time.Time) []string {
@@ -69,7 +84,9 @@ func ChangeCauses(changes []ops.Transition, r ops.Resource, began time.Time) []s
 				causes = append(causes, fmt.Sprintf("%s%s of %s changed: %s", when, what, r.Name, t.Facts[what]))
 			}
 		case "appear":
-			causes = append(causes, fmt.Sprintf("%s%s appeared", when, Place(r)))
+			if Deployed(r.Kind) {
+				causes = append(causes, fmt.Sprintf("%s%s appeared", when, Place(r)))
+			}
 		case "vanish", "remove":
 			causes = append(causes, fmt.Sprintf("%s%s was not there any more", when, Place(r)))
 		}

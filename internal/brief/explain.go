@@ -102,13 +102,22 @@ func (v *view) clues(f ops.Finding, r ops.Resource, g group) []string {
 	up := v.above(r)
 	var causes []string
 	for _, x := range append([]ops.Resource{r}, up...) {
-		causes = append(causes, ChangeCauses(v.changes[x.ID], x, f.FirstSeen)...)
+		causes = append(causes, ChangeCauses(v.since(x), x, f.FirstSeen)...)
 	}
 	causes = causes[:min(len(causes), mostChanges)]
 	for i := range causes {
 		causes[i] = line(causes[i], mostWhat)
 	}
 	return append(causes, v.troubles(f, r, up, g)...)
+}
+
+// since answers the changes of a resource without its appearing while its
+// host was looked at for the first time.
+func (v *view) since(r ops.Resource) []ops.Transition {
+	host, known := v.byID[r.HostID]
+	return slices.DeleteFunc(slices.Clone(v.changes[r.ID]), func(t ops.Transition) bool {
+		return t.Verb == "appear" && known && t.At.Before(host.FirstSeen.Add(FirstLook))
+	})
 }
 
 // above answers the parents of a resource and its host, nearest first.

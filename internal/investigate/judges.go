@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"reeve/internal/brief"
 	"reeve/internal/ops"
 )
 
@@ -48,12 +49,14 @@ func judgeChanged(s *Scene, r Read) []Sign {
 			continue
 		}
 		what := changeText(t, res)
-		if what == "" {
+		first := t.Verb == "appear" && (!brief.Deployed(res.Kind) || t.At.Before(s.Host.FirstSeen.Add(brief.FirstLook)))
+		if what == "" || first {
 			continue
 		}
 		sign := Sign{Text: s.before(t.At) + ", " + what}
 		confidence := medium
-		if res.ID != s.Resource.ID && res.ID != s.Parent.ID {
+		// That it is new itself says when, not why.
+		if res.ID != s.Resource.ID && res.ID != s.Parent.ID || t.Verb == "appear" {
 			confidence = low
 		}
 		all = append(all, sign.because(confidence, res.ID, "A change shortly before: "+what,
