@@ -169,6 +169,13 @@ export function verdictOf(r: Run): string {
   return { healthy: 'all clear', issues: 'issues', critical: 'critical', inconclusive: 'inconclusive', failed: 'failed' }[r.health || 'failed'] ?? ''
 }
 
+/** headline is the first sentence of a summary, rest what follows. */
+export function headline(summary: string | undefined): [head: string, rest: string] {
+  const text = summary ?? ''
+  const end = text.search(/\.\s/)
+  return end < 0 ? [text.replace(/\.$/, ''), ''] : [text.slice(0, end), text.slice(end + 1).trim()]
+}
+
 /** scopeText says what a run looks at. */
 export function scopeText(s: RunScope | undefined): string {
   const n = s?.resources?.length ?? 0
