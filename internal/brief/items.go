@@ -246,7 +246,7 @@ func (v *view) holding() []ops.RunItem {
 		r := v.resource(h.ResourceID)
 		items = append(items, ops.RunItem{Condition: h.Condition, ResourceID: h.ResourceID, Place: place(r), Severity: h.Severity,
 			Rank: float64(20 + 10*h.Severity.Rank()), Since: h.Since, News: Forecast,
-			What:   line(h.Summary, mostWhat) + "; true for " + h.Held.Round(time.Second).String() + " of the " + h.Hold.String() + " after which it is a finding",
+			What:   line(h.Summary, mostWhat) + "; true for " + length(h.Held.Round(time.Second).Seconds()) + " of the " + length(h.Hold.Seconds()) + " after which it is a finding",
 			Checks: Fill(v.Advice[h.Condition].Checks, r)})
 	}
 	return items

@@ -36,13 +36,14 @@ func (d *desk) assess(ctx context.Context, a ops.Assessment) (string, error) {
 	case !slices.Contains([]ops.AssessVerdict{ops.AssessPresent, ops.AssessResolved, ops.AssessUncertain}, a.Verdict):
 		return "", d.refuse(what, ops.Errorf(ops.Invalid, "a verdict is present, resolved or uncertain; not %q", redact.Line(string(a.Verdict), 40)))
 	}
+	before := len(d.rejected)
 	held, found, err := d.claims(ctx, a.Claims)
 	if err != nil {
 		return "", d.refuse(what, err)
 	}
 	r := d.scope[f.ResourceID]
 	if a.Verdict == ops.AssessResolved && !d.proves(r, held) {
-		return "", d.refuse(what, ops.Errorf(ops.Invalid, "no claim that it is over holds%s; prove it, or say present or uncertain", d.lastWhy()))
+		return "", d.refuse(what, ops.Errorf(ops.Invalid, "no claim that it is over holds%s; prove it, or say present or uncertain", d.lastWhy(before)))
 	}
 	note := d.prose(r, held, found, strings.TrimSpace(a.Note))
 	done := ops.Assessment{FindingID: f.ID, Verdict: a.Verdict, Note: note, Claims: held, By: d.model()}

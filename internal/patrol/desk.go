@@ -39,20 +39,22 @@ const (
 // What it lets through adds to what is known; nothing of it ends, lowers or
 // hides anything.
 type desk struct {
-	now     time.Time
-	run     string
-	model   func() string // that is being asked
-	scope   map[string]ops.Resource
-	around  map[string]ops.Resource
-	open    map[string]ops.Finding // that need a verdict, by ID
-	aliases map[string]string
-	items   map[string]ops.RunItem // by finding
-	source  evidence.Source
-	kinds   func(condition string) (kinds []ops.Kind, known bool)
-	known   []string // conditions
-	resolve func(ctx context.Context, ref string) (ops.Resource, error)
-	file    filing
-	see     func(kind string, data any)
+	now    time.Time
+	run    string
+	model  func() string // that is being asked
+	scope  map[string]ops.Resource
+	around map[string]ops.Resource
+	open   map[string]ops.Finding // that need a verdict, by ID
+	// troubled says that something is open, about to be, or was not collected.
+	troubled bool
+	aliases  map[string]string
+	items    map[string]ops.RunItem // by finding
+	source   evidence.Source
+	kinds    func(condition string) (kinds []ops.Kind, known bool)
+	known    []string // conditions
+	resolve  func(ctx context.Context, ref string) (ops.Resource, error)
+	file     filing
+	see      func(kind string, data any)
 
 	mu       sync.Mutex
 	assessed map[string]ops.Assessment
@@ -114,12 +116,13 @@ func (d *desk) report(ctx context.Context, r tool.Report) (string, error) {
 	if err != nil {
 		return "", d.refuse(what, err)
 	}
+	before := len(d.rejected)
 	held, found, err := d.claims(ctx, r.Claims)
 	if err != nil {
 		return "", d.refuse(what, err)
 	}
 	if !d.proves(resource, held) {
-		return "", d.refuse(what, ops.Errorf(ops.Invalid, "no claim about %s holds, so nothing was recorded%s", redact.Line(resource.Name, 80), d.lastWhy()))
+		return "", d.refuse(what, ops.Errorf(ops.Invalid, "no claim about %s holds, so nothing was recorded%s", redact.Line(resource.Name, 80), d.lastWhy(before)))
 	}
 	text := d.prose(resource, held, found, strings.TrimSpace(r.Title), strings.TrimSpace(r.Text))
 	live, alive, err := d.file.live(ctx, resource.ID, r.Condition)
@@ -273,8 +276,8 @@ func (d *desk) proven(facts []evidence.Known, texts []string, limit int) string 
 	}
 	var kept []string
 	for _, s := range strings.SplitAfter(clean, ". ") {
-		if len(d.open) > 0 && reassuring.MatchString(s) {
-			d.strike(ops.RunRejection{What: s, Reason: "detectors see open problems"})
+		if d.troubled && reassuring.MatchString(s) {
+			d.strike(ops.RunRejection{What: s, Reason: "detectors see problems, or not all was seen"})
 			continue
 		}
 		kept = append(kept, s)
@@ -328,8 +331,9 @@ func (d *desk) refuse(what string, err error) error {
 	return err
 }
 
-func (d *desk) lastWhy() string {
-	if len(d.rejected) == 0 {
+// lastWhy says why the last claim of those from the given place was struck.
+func (d *desk) lastWhy(from int) string {
+	if len(d.rejected) <= from {
 		return "; give at least one"
 	}
 	last := d.rejected[len(d.rejected)-1]

@@ -117,6 +117,8 @@ func (c *consultation) newDesk(items []ops.RunItem) *desk {
 			d.open[f.ID] = f
 		}
 	}
+	e := c.l.estate
+	d.troubled = len(e.Findings)+len(e.Holding)+len(e.Incomplete) > 0
 	for _, i := range items {
 		if i.FindingID != "" {
 			d.items[i.FindingID] = i
