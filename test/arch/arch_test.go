@@ -152,6 +152,7 @@ var banned = []struct {
 	{"github.com/knadh/koanf/", []string{"config"}, "configuration is package config"},
 	{"github.com/danielgtaylor/huma/", []string{"api"}, "HTTP handlers are package api"},
 	{"github.com/nicholas-fedor/shoutrrr", []string{"channels"}, "channels send"},
+	{"filippo.io/age", []string{"secret"}, "sealing is package secret"},
 	{"log", nil, "log with the injected slog.Logger"},
 	{"math/rand", nil, "use math/rand/v2, or crypto/rand for what must not be guessed"},
 	{"reflect", []string{"schema", "config", "notify", "api"}, "reflection is for reading struct tags"},
