@@ -26,6 +26,8 @@ import (
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
 	"reeve/internal/store"
+	"reeve/internal/tool"
+	"reeve/internal/tools"
 	"reeve/internal/tsdb"
 	"reeve/internal/watch"
 )
@@ -174,6 +176,9 @@ func (w *world) investigate() *investigate.Investigate {
 func (w *world) patrol() *patrol.Patrol {
 	know := knowledge.New(w.db, func(string) bool { return true })
 	p, err := patrol.New(patrol.Options{Log: quiet(), Store: w.db, Metrics: w.metrics, Router: llm.New(quiet(), llm.Options{}), Node: "test",
+		Tools: func(profile tool.Profile, desk tool.Desk) tool.Toolbox {
+			return tool.NewSet(tools.Env{Now: time.Now, Store: w.db, Metrics: w.metrics, Desk: desk}, profile, tools.All(), tool.Limits{})
+		},
 		Definitions: []detect.Definition{fsFull}, Settings: patrol.Settings{Every: 6 * time.Hour, MinSeverity: ops.Warning, Timeout: time.Minute, Keep: 24 * time.Hour, QuietRuns: 3},
 		Knowledge: patrol.Knowledge{Notes: know.ForScope, Before: func(ctx context.Context, condition, resource string) (string, error) {
 			past, err := know.Before(ctx, condition, resource)

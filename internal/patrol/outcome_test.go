@@ -22,7 +22,7 @@ import (
 func outcomes(t testing.TB, p *Patrol) map[ops.RunState]int64 {
 	t.Helper()
 	ctx := context.Background()
-	if n, err := p.store.TriggersWithoutOutcome(ctx); n != 0 || err != nil {
+	if _, n, err := p.store.CountTriggers(ctx); n != 0 || err != nil {
 		t.Fatalf("%d triggers have no run, %v", n, err)
 	}
 	counts, err := p.store.CountRuns(ctx)

@@ -51,11 +51,20 @@ func (v view) TriggersOfRun(ctx context.Context, runID string, limit int) ([]ops
 	return collectRows(rows, func(r *sql.Rows) (ops.RunTrigger, error) { return scanTrigger(r) })
 }
 
-// TriggersWithoutOutcome answers how many accepted triggers have no run, or
-// one that was merged into none: always 0.
-func (v view) TriggersWithoutOutcome(ctx context.Context) (n int64, err error) {
+// CountTriggers answers how many triggers were accepted, and how many of them
+// have no run, or one that was merged into none: always 0.
+func (v view) CountTriggers(ctx context.Context) (all, lost int64, err error) {
+	if err := v.q.QueryRowContext(ctx, `SELECT count(*) FROM run_trigger`).Scan(&all); err != nil {
+		return 0, 0, fmt.Errorf("count triggers: %w", err)
+	}
 	err = v.q.QueryRowContext(ctx, `SELECT count(*) FROM run_trigger t WHERE NOT EXISTS (
-		SELECT 1 FROM run r WHERE r.id = t.run_id AND (r.state <> 'merged' OR EXISTS (SELECT 1 FROM run i WHERE i.id = r.merged_into)))`).Scan(&n)
+		SELECT 1 FROM run r WHERE r.id = t.run_id AND (r.state <> 'merged' OR EXISTS (SELECT 1 FROM run i WHERE i.id = r.merged_into)))`).Scan(&lost)
+	return all, lost, err
+}
+
+// CountTriggersOf answers how many triggers of a kind were accepted.
+func (v view) CountTriggersOf(ctx context.Context, kind ops.TriggerKind) (n int64, err error) {
+	err = v.q.QueryRowContext(ctx, `SELECT count(*) FROM run_trigger WHERE kind = $1`, kind).Scan(&n)
 	return n, err
 }
 

@@ -24,6 +24,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, child(dir, os.Getenv("REEVE_CRASH_RECEIVER")))
 		os.Exit(1)
 	}
+	if dir := os.Getenv(stormEnv); dir != "" {
+		fmt.Fprintln(os.Stderr, stormChild(dir))
+		os.Exit(1)
+	}
 	registerFaulty()
 	os.Exit(m.Run())
 }

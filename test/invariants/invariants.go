@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"reeve/internal/ops"
 	"reeve/internal/store"
@@ -44,7 +45,34 @@ func Check(ctx context.Context, s *store.Store, told bool) error {
 			bad("finding %s is in no incident", f.ID)
 		}
 	}
-	return errors.Join(append(wrong, incidents(ctx, s, states, told))...)
+	return errors.Join(append(wrong, incidents(ctx, s, states, told), runs(ctx, s, states))...)
+}
+
+// runs checks that every accepted trigger names a run, and that a run is what
+// its transitions say.
+func runs(ctx context.Context, s *store.Store, states map[string]string) error {
+	_, lost, err := s.CountTriggers(ctx)
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	if lost > 0 {
+		wrong = append(wrong, fmt.Errorf("%d accepted triggers have no run (invariant 8)", lost))
+	}
+	f := store.RunFilter{Limit: 1000}
+	for next := &f.After; next != nil; {
+		f.After = *next
+		var page []ops.Run
+		if page, next, err = s.Runs(ctx, f); err != nil {
+			return err
+		}
+		for _, r := range page {
+			if got := states["run "+r.ID]; got != string(r.State) {
+				wrong = append(wrong, fmt.Errorf("run %s is %s, its transitions end at %q (invariant 6)", r.ID, r.State, got))
+			}
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 func incidents(ctx context.Context, s *store.Store, states map[string]string, told bool) error {
@@ -68,6 +96,9 @@ func incidents(ctx context.Context, s *store.Store, states map[string]string, to
 	return errors.Join(wrong...)
 }
 
+// moving are the objects whose transitions are moves of a lifecycle.
+var moving = []string{"finding", "incident", "delivery", "run"}
+
 // Replay follows every transition from state to state: each must begin where
 // the last one of its object ended, and none may leave a terminal state.
 func Replay(ctx context.Context, s *store.Store) (map[string]string, error) {
@@ -79,7 +110,7 @@ func Replay(ctx context.Context, s *store.Store) (map[string]string, error) {
 		}
 		for _, t := range page {
 			after = t.Seq
-			if t.To == "" || (t.Object != "finding" && t.Object != "incident" && t.Object != "delivery") {
+			if t.To == "" || !slices.Contains(moving, t.Object) {
 				continue
 			}
 			key := t.Object + " " + t.ObjectID
