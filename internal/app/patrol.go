@@ -80,7 +80,7 @@ func withheld(c config.Withhold) brief.Withhold {
 func patrolSettings(c config.Patrol) patrol.Settings {
 	set := patrol.Settings{Every: time.Duration(c.Every), Startup: c.Startup, Events: patrol.Events, MinSeverity: ops.Severity(c.MinSeverity),
 		Spacing: time.Duration(c.Spacing), Pacing: time.Duration(c.Pacing), QuietRuns: c.QuietRuns, Timeout: time.Duration(c.Timeout), Keep: time.Duration(c.Keep)}
-	if len(c.Events) > 0 {
+	if c.Events != nil {
 		set.Events = nil
 	}
 	for _, e := range c.Events {

@@ -25,7 +25,7 @@ type Models struct {
 type Provider struct {
 	Type    string `koanf:"type" doc:"anthropic, openai, deepseek, gemini, ollama or scripted; default what the name says, openai for others (any OpenAI-compatible server)."`
 	URL     string `koanf:"url" doc:"Base address; default the provider's own, http://127.0.0.1:11434 for ollama." secret:"true"`
-	Key     string `koanf:"key" secret:"true" doc:"API key: a value, file:PATH or env:NAME; default env:ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY, DEEPSEEK_API_KEY."`
+	Key     string `koanf:"key" secret:"true" doc:"API key: a value, file:PATH, env:NAME or sealed:NAME (reeve secret set NAME); default env:ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY, DEEPSEEK_API_KEY."`
 	Window  int64  `koanf:"window" doc:"Context window of its models in tokens, where Reeve does not know it."`
 	Scripts string `koanf:"scripts" doc:"For type scripted: folder of reply scripts, for tests and demonstrations."`
 }
@@ -61,7 +61,7 @@ type Withhold struct {
 type Patrol struct {
 	Every       Duration `koanf:"every" default:"6h" doc:"How often the whole estate is looked over, 10m to 7d; 0 for never by itself."`
 	Startup     bool     `koanf:"startup" default:"true" doc:"Whether it is looked over half a minute after the start, unless that was done within the hour."`
-	Events      []string `koanf:"events" doc:"Which events ask for a look at what they concern: finding_opened, severity_raised, flapping, finding_cleared, anomaly, config_changed, inventory_changed, action_finished; default all."`
+	Events      []string `koanf:"events" doc:"Which events ask for a look at what they concern: finding_opened, severity_raised, flapping, finding_cleared, anomaly, config_changed, inventory_changed, action_finished; default all, [] or [none] for none."`
 	MinSeverity string   `koanf:"min_severity" default:"warning" doc:"The least severity of findings that ask for a look: warning or critical."`
 	Spacing     Duration `koanf:"spacing" default:"2m" doc:"The least time between two looks at one resource that nobody asked for by hand."`
 	Pacing      Duration `koanf:"pacing" default:"30s" doc:"The least time between two runs that nobody asked for by hand."`

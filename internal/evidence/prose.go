@@ -84,6 +84,9 @@ var (
 
 // wrong says what of a sentence nothing backs, "" when all of it is backed.
 func (b *backing) wrong(sentence string) string {
+	if !wordy(sentence) {
+		return "it is no sentence"
+	}
 	s := strings.ToLower(fold(listMark.ReplaceAllString(sentence, "")))
 	for _, r := range s {
 		if r > unicode.MaxASCII && unicode.IsNumber(r) && !unicode.Is(unicode.Han, r) {
@@ -122,6 +125,29 @@ func (b *backing) wrong(sentence string) string {
 		return fmt.Sprintf("the number %q cannot be checked", han)
 	}
 	return b.wrongName(s)
+}
+
+// mostSigns is how much of a sentence may be neither letters, digits, blanks
+// nor what names and numbers are written with.
+const mostSigns = 0.25
+
+// wordy reports whether a text reads like words: what is mostly signs says
+// nothing that anyone could check.
+func wordy(text string) bool {
+	letters, signs, all := 0, 0, 0
+	for _, r := range text {
+		all++
+		switch {
+		case unicode.IsLetter(r):
+			letters++
+		case r == utf8.RuneError:
+			return false
+		case unicode.IsDigit(r), unicode.IsSpace(r), unicode.IsMark(r), strings.ContainsRune("/._-:%'`\",(),", r):
+		default:
+			signs++
+		}
+	}
+	return letters > 0 && float64(signs) <= mostSigns*float64(all)
 }
 
 func (b *backing) knows(id string) bool {

@@ -115,7 +115,9 @@ func TestResetOfUsageIsAuditedAndKeepsTheCalls(t *testing.T) {
 		addCalls(t, s, someCalls()...)
 		at := firstDay.Add(time.Hour)
 		for range 2 {
-			err := s.Tx(t.Context(), at, func(tx *store.Tx) error { return tx.ResetUsage(t.Context(), store.Why{Actor: "user:eve", Reason: "new month"}) })
+			err := s.Tx(t.Context(), at, func(tx *store.Tx) error {
+				return tx.ResetUsage(t.Context(), store.Why{Actor: "user:eve", Reason: "new month"})
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
