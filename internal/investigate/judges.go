@@ -171,11 +171,15 @@ func openedBefore(s *Scene) []ops.Claim {
 // cause is likely one that they share.
 func judgeElsewhere(s *Scene, _ Read) []Sign {
 	var near, far []string
+	var claims []ops.Claim
 	for _, f := range s.Elsewhere {
 		r, ok := s.Near[f.ResourceID]
 		switch {
 		case ok && f.FirstSeen.Sub(s.Began).Abs() <= time.Hour:
 			near = append(near, r.Name)
+			if len(claims) < 3 {
+				claims = append(claims, ops.Claim{Kind: "time", ResourceID: r.ID, Name: "opened", At: f.OpenedAt})
+			}
 		case f.FirstSeen.Sub(s.Began).Abs() <= time.Hour:
 			far = append(far, f.ResourceID)
 		}
@@ -184,8 +188,8 @@ func judgeElsewhere(s *Scene, _ Read) []Sign {
 	case len(near) == 0 && len(far) == 0:
 		return signf("no other %s has the same problem", s.Resource.Kind)
 	case len(far) == 0:
-		sign := Sign{Text: fmt.Sprintf("%d more on this host have the same problem: %s", len(near), strings.Join(near[:min(len(near), 5)], ", "))}
-		return []Sign{sign.because(low, s.Host.ID, "A cause that several on this host share", ops.Claim{Kind: "time", ResourceID: s.Resource.ID, Name: "opened", At: s.Root.OpenedAt})}
+		sign := Sign{Text: fmt.Sprintf("the same problem on this host too: %s", strings.Join(near[:min(len(near), 5)], ", "))}
+		return []Sign{sign.because(low, s.Host.ID, "A cause that several on this host share", claims...)}
 	}
 	return signf("%d more have the same problem within the hour, %d of them on other hosts: look for what they share (a release, a network, a server that all use)",
 		len(near)+len(far), len(far))

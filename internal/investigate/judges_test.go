@@ -73,6 +73,14 @@ func TestRiseIsToldWithItsNumbersAndItsBeginning(t *testing.T) {
 	if cause == nil || cause.Confidence != high || cause.For[0].Metric != r.Metric || *cause.For[0].Value != 0.93 || cause.For[0].Minutes < 66 {
 		t.Errorf("%+v", cause)
 	}
+	r.Within = 3
+	if text, cause := one(s, r); cause != nil || !strings.Contains(text, "rose from") {
+		t.Error("a rise that began long before is taken for a quick one")
+	}
+	r.Within = 30
+	if _, cause := one(s, r); cause == nil {
+		t.Error("a quick rise is no cause")
+	}
 	s.Series[key] = []ops.Series{readings(r.Metric, nil, step(0.41, 0.43))}
 	if text, cause := one(s, r); cause != nil || !strings.Contains(text, "did not rise: 41 % before, at most 43 % since") {
 		t.Error(text, cause)
@@ -189,7 +197,7 @@ func TestOthersWithTheSameAreNamed(t *testing.T) {
 		t.Error(text)
 	}
 	s.Elsewhere = []ops.Finding{{ResourceID: "res_db", FirstSeen: began.Add(time.Minute)}, {ResourceID: "res_db", FirstSeen: began.Add(-50 * time.Hour)}}
-	if text, cause := one(s, r); text != "1 more on this host have the same problem: db" || cause.Confidence != low {
+	if text, cause := one(s, r); text != "the same problem on this host too: db" || cause.Confidence != low {
 		t.Error(text, cause)
 	}
 	s.Elsewhere = append(s.Elsewhere, ops.Finding{ResourceID: "res_far", FirstSeen: began})

@@ -168,7 +168,8 @@ func roseSign(s *Scene, r Read, res ops.Resource, c course, what string) Sign {
 	if !c.rising.IsZero() {
 		sign.Text += ", beginning at " + clock(c.rising)
 	}
-	if r.Cause == "" {
+	slow := r.Within > 0 && (c.rising.IsZero() || s.Began.Sub(c.rising) > time.Duration(r.Within)*time.Minute)
+	if r.Cause == "" || slow {
 		return sign
 	}
 	since := s.Began.Add(-settled)

@@ -44,9 +44,12 @@ type Read struct {
 	Name   string `yaml:"name" json:"name,omitempty"`   // of an attribute, or in words what a metric measures
 	Event  string `yaml:"event" json:"event,omitempty"` // type of an event
 	// Means says what values of an attribute mean; * is any other.
-	Means      map[string]string `yaml:"means" json:"means,omitempty"`
-	Cause      string            `yaml:"cause" json:"cause,omitempty"` // of a rise or an event
-	Confidence string            `yaml:"confidence" json:"confidence,omitempty"`
+	Means map[string]string `yaml:"means" json:"means,omitempty"`
+	Cause string            `yaml:"cause" json:"cause,omitempty"` // of a rise or an event
+	// Within bounds a rise that is a cause: it began so many minutes before the
+	// problem at most; 0 for any.
+	Within     int64  `yaml:"within" json:"within_minutes,omitempty"`
+	Confidence string `yaml:"confidence" json:"confidence,omitempty"`
 }
 
 // A Fix is a change to propose.

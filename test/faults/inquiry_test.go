@@ -82,7 +82,7 @@ func TestRunbookExplainsAFullDisk(t *testing.T) {
 		t.Errorf("%s: %s", i.State, i.Summary)
 	}
 	has(t, "the looks", shows(i), "fs_used_ratio of filesystem "+at+" is 96", "fs_used_ratio of filesystem "+at+" rose from ", "read_metric", "list_storage")
-	has(t, "the cause", i.Summary, "It filled quickly just then")
+	has(t, "the cause", i.Summary, "It filled within minutes just then")
 	if now, ok := find(p, "active", "fs_full", at); !ok || now.State != full.State || now.Severity != full.Severity {
 		t.Errorf("the finding changed: %+v", now)
 	}
