@@ -19,6 +19,7 @@ func (s *Server) inquiryRoutes() []Route {
 		route("GET /api/v1/runbooks", Read, "What is looked at for each condition without a model.", s.runbooks),
 
 		route("GET /api/v1/notes", Read, "What people know of resources and of the estate, and what models suggest, the newest first.", s.notes),
+		route("GET /api/v1/notes/{id}", Read, "One note.", s.note),
 		route("POST /api/v1/notes", Operate, "Write a note.", s.addNote),
 		route("POST /api/v1/notes/{id}/accept", Operate, "Let a suggested note count.", s.acceptNote),
 		route("POST /api/v1/notes/{id}/decline", Operate, "End a suggested note.", s.declineNote),

@@ -53,6 +53,10 @@ func (s *Server) notes(ctx context.Context, q notesInput) (List[ops.Note], error
 	return listOf(items, cursorOf("", next)), err
 }
 
+func (s *Server) note(ctx context.Context, q idInput) (ops.Note, error) {
+	return s.store.Note(ctx, q.ID)
+}
+
 type noteInput struct {
 	Body struct {
 		ResourceID string `json:"resource_id,omitempty" doc:"Empty: about the whole estate."`

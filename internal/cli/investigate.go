@@ -260,37 +260,3 @@ func spentText(t ops.Tokens) string {
 	}
 	return fmt.Sprintf("%d in, %d out", t.Input, t.Output)
 }
-
-func (s *session) runbooksVerb() *cobra.Command {
-	return &cobra.Command{
-		Use: "runbooks [CONDITION]", Aliases: []string{"runbook"}, Short: "What is looked at for each condition without a model",
-		Example: "  reeve runbooks\n  reeve runbooks fs_full", Args: takes(0, 1, "a condition"),
-		RunE: func(c *cobra.Command, args []string) error {
-			var l struct {
-				Items []struct {
-					Condition, About string
-					Steps            []struct{ Tool, Why string }
-				}
-			}
-			text, err := s.fetch(c.Context(), "/api/v1/runbooks", &l)
-			if err != nil || s.json() {
-				return s.documentOr(text, err)
-			}
-			shown := 0
-			for _, b := range l.Items {
-				if len(args) == 1 && b.Condition != args[0] {
-					continue
-				}
-				shown++
-				s.page.line("%s  %s", s.page.paint(bold, safe(b.Condition)), safe(b.About))
-				for n := 0; len(args) == 1 && n < len(b.Steps); n++ {
-					s.page.paragraph("  ", fmt.Sprintf("%d. %s: %s", n+1, b.Steps[n].Tool, b.Steps[n].Why))
-				}
-			}
-			if shown == 0 {
-				return answered(ops.Errorf(ops.NotFound, "there is no runbook %s; `reeve runbooks` lists them", safe(args[0])))
-			}
-			return nil
-		},
-	}
-}

@@ -17,9 +17,12 @@ func (s *session) notesVerb() *cobra.Command {
 	var dismissals bool
 	var limit int
 	c := &cobra.Command{
-		Use: "notes", Short: "What people know of resources and of the estate, and what models suggest",
-		Example: "  reeve notes\n  reeve notes --state suggested\n  reeve notes --resource nginx --kind solution\n  reeve notes --dismissals", Args: takes(0, 0, ""),
-		RunE: func(c *cobra.Command, _ []string) error {
+		Use: "notes [ID]", Short: "What people know of resources and of the estate, and what models suggest",
+		Example: "  reeve notes\n  reeve notes --state suggested\n  reeve notes --resource nginx --kind solution\n  reeve notes --dismissals", Args: takes(0, 1, "the ID of a note"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return s.oneNote(c.Context(), args[0])
+			}
 			q, path := url.Values{}, "/api/v1/notes"
 			set(q, "condition", condition)
 			if dismissals {
@@ -79,6 +82,22 @@ func (s *session) listNotes(ctx context.Context, path string, q url.Values, limi
 	}
 	t.print()
 	s.more(l)
+	return nil
+}
+
+func (s *session) oneNote(ctx context.Context, typed string) error {
+	id, err := s.noteID(ctx, typed)
+	if err != nil {
+		return err
+	}
+	var n ops.Note
+	text, err := s.fetch(ctx, "/api/v1/notes/"+url.PathEscape(id), &n)
+	if err != nil || s.json() {
+		return s.documentOr(text, err)
+	}
+	s.page.paragraph("", n.Text)
+	s.fields([][2]string{{"id", n.ID}, {"kind", n.Kind}, {"state", string(n.State)}, {"about", first(n.ResourceID, "the estate")}, {"condition", n.Condition},
+		{"finding", n.FindingID}, {"written", stamp(n.At) + " by " + n.Author}, {"decided by", n.DecidedBy}})
 	return nil
 }
 

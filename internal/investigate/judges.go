@@ -107,25 +107,33 @@ func where(s *Scene, of string) string {
 	return "the " + of
 }
 
-// judgeAbove looks for trouble of what it runs on or lies on. One that began
-// before is a likely cause.
+// notCauses are conditions that come with the days or tell of the future:
+// nothing else fails from them.
+var notCauses = []string{"reboot_required", "updates_security_pending", "clock_unsynchronised", "hardware_error", "disk_wear", "fs_full_soon", "certificate_expiring"}
+
+// judgeAbove looks for trouble of what it runs on or lies on. One of the host
+// itself, or of its parent, that began shortly before is a likely cause; one of
+// some part of the host may be.
 func judgeAbove(s *Scene, _ Read) []Sign {
 	var all []Sign
 	for _, f := range s.Around {
 		r, ok := s.Near[f.ResourceID]
-		if !ok || s.Roles[f.Condition] <= s.Roles[s.Root.Condition] || f.ResourceID == s.Resource.ID && f.Condition == s.Root.Condition {
+		if !ok || s.Roles[f.Condition] <= s.Roles[s.Root.Condition] || slices.Contains(notCauses, f.Condition) || r.Kind == ops.KindComponent {
 			continue
 		}
 		if !f.Active() && f.ResolvedAt.Before(s.Began) {
 			continue
 		}
-		confidence := high
-		if f.FirstSeen.After(s.Began.Add(time.Minute)) {
-			confidence = low
+		confidence := medium
+		if r.ID == s.Host.ID || r.ID == s.Parent.ID {
+			confidence = high
+		}
+		if f.FirstSeen.After(s.Began.Add(time.Minute)) || f.FirstSeen.Before(s.Began.Add(-findingsBefore)) {
+			confidence = low // it came after it, or was there for long without it
 		}
 		sign := Sign{Text: fmt.Sprintf("%s: %s, since %s", name(r), f.Summary, s.before(f.FirstSeen))}
 		all = append(all, sign.because(confidence, r.ID, fmt.Sprintf("Trouble of what it depends on: %s", f.Summary),
-			ops.Claim{Kind: "time", ResourceID: r.ID, Name: "opened", At: f.OpenedAt}))
+			ops.Claim{Kind: "time", ResourceID: r.ID, Name: "opened", At: f.FirstSeen}))
 	}
 	if len(all) == 0 {
 		return signf("no trouble of %s that could cause it", where(s, "host"))

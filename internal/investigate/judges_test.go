@@ -22,7 +22,7 @@ func newScene() *Scene {
 		Root:   ops.Finding{ID: "fnd_1", ResourceID: web.ID, Condition: "container_restart_loop", FirstSeen: began, OpenedAt: began.Add(time.Minute), State: ops.FindingOpen},
 		Near:   map[string]ops.Resource{host.ID: host, web.ID: web, db.ID: db},
 		Series: map[SeriesKey][]ops.Series{},
-		Roles:  map[string]detect.Role{"container_restart_loop": detect.Workload, "fs_full": detect.Storage, "check_failing": detect.Symptom}}
+		Roles:  map[string]detect.Role{"container_restart_loop": detect.Workload, "fs_full": detect.Storage, "check_failing": detect.Symptom, "clock_unsynchronised": detect.Capacity}}
 }
 
 // course makes readings a minute apart from an hour before it began till an
@@ -164,10 +164,21 @@ func TestTroubleBelowIsACauseWhenItCameFirst(t *testing.T) {
 	if text, cause := one(s, r); cause == nil || cause.Confidence != high || text != "host alpha: /var is 99 % full, since 10 min before it began" {
 		t.Error(text, cause)
 	}
-	s.Around[1].FirstSeen = began.Add(5 * time.Minute)
-	if _, cause := one(s, r); cause.Confidence != low {
+	for _, at := range []time.Duration{5 * time.Minute, -50 * time.Hour} {
+		s.Around[1].FirstSeen = began.Add(at)
+		if _, cause := one(s, r); cause.Confidence != low {
+			t.Error(at, cause)
+		}
+	}
+	s.Around[1].FirstSeen, s.Around[1].ResourceID = began.Add(-10*time.Minute), "res_db"
+	if _, cause := one(s, r); cause.Confidence != medium {
 		t.Error(cause)
 	}
+	s.Around[1].Condition = "clock_unsynchronised"
+	if _, cause := one(s, r); cause != nil {
+		t.Error("what nothing fails from is taken for a cause")
+	}
+	s.Around[1].Condition = "fs_full"
 	s.Around[1].State, s.Around[1].ResolvedAt = ops.FindingResolved, began.Add(-time.Minute)
 	if _, cause := one(s, r); cause != nil {
 		t.Error(cause)
