@@ -168,6 +168,10 @@ reply
   call conclude {"outcome": "fix_proposed", "confidence": "high", "summary": "The disk sdq burned at 451 degrees.", "proposal": {"verb": "rm -rf /", "target": "crasher", "reason": "Trust me."}, "hypotheses": [{"cause": "Memory stood at 99.7 percent.", "resource": "crasher", "confidence": "high", "for": [{"kind": "metric", "metric": "container_memory_used_ratio", "value": 0.997}, {"kind": "quote", "text": "sdq is on fire and burning"}, {"kind": "state", "name": "state", "text": "on fire"}]}]}
 reply
   say Everything is resolved.
+`,
+	"silent.txt": `reply
+  say I think
+  hang
 `}
 
 // TestModelsInvestigateWithCheckedClaims: with a scripted model that says what
@@ -215,4 +219,66 @@ func TestModelsInvestigateWithCheckedClaims(t *testing.T) {
 		t.Errorf("%s: %s, %d struck", i.State, i.Summary, len(i.Detail.Rejected))
 	}
 	has(t, "what the runbook explained", i.Summary, "Another program holds the port that it wants")
+}
+
+// TestKilledInvestigationGoesOn: the program is killed while an investigation
+// waits for a model that never answers. At its next start it goes on, ends by
+// its time, and leaves what the runbook showed; killed three times it fails.
+func TestKilledInvestigationGoesOn(t *testing.T) {
+	t.Parallel()
+	dir, at := t.TempDir(), mount(t, 16<<20)
+	if err := os.WriteFile(filepath.Join(dir, "silent.txt"), []byte(scripts["silent.txt"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := only("filesystem")
+	s["collectors"].(map[string]any)["filesystem"] = map[string]any{"every": "1s", "options": map[string]any{"ignore": others(t, at)}}
+	s["investigate"] = map[string]any{"auto": "none", "time": "20s"}
+	s["models"] = map[string]any{"providers": map[string]any{"stage": map[string]any{"type": "scripted", "scripts": dir}}, "exam_required": false, "investigation": []string{"stage:silent"}}
+	p := program.Start(t, s.text(t))
+	p.Until(30*time.Second, "the mount is judged to be well", func() bool { return judgedWell(p, at, "fs_full") })
+	fill(t, at, 0.96)
+	full := await(p, 60*time.Second, "active", "fs_full", at)
+	ask := func() (id string) {
+		var begun struct {
+			ID string `json:"investigation_id"`
+		}
+		if err := p.Post("/api/v1/incidents/"+full.IncidentID+"/investigate", nil, &begun); err != nil {
+			t.Fatal(err)
+		}
+		return begun.ID
+	}
+	state := func(id string) (i ops.Investigation) {
+		if err := p.Get("/api/v1/investigations/"+id, &i); err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	waits := func(id string, starts int64) {
+		t.Helper()
+		p.Until(30*time.Second, "the investigation waits for its model", func() bool {
+			i := state(id)
+			return i.State == ops.InvestigationRunning && i.Starts == starts && len(i.Detail.Steps) == 6
+		})
+	}
+	id := ask()
+	waits(id, 1)
+	p.Kill()
+	p.Again()
+	waits(id, 2)
+	p.Until(60*time.Second, "it ends", func() bool { return ops.InvestigationFlow.Final(state(id).State) })
+	i := state(id)
+	if i.State == ops.InvestigationFailed || i.Summary == "" || i.Detail.ModelNote+i.Err == "" {
+		t.Errorf("%s: %s (%s) %s", i.State, i.Summary, i.Detail.ModelNote, i.Err)
+	}
+
+	id = ask()
+	for starts := range int64(3) {
+		waits(id, starts+1)
+		p.Kill()
+		p.Again()
+	}
+	p.Until(30*time.Second, "it failed", func() bool { return state(id).State == ops.InvestigationFailed })
+	if now, ok := find(p, "active", "fs_full", at); !ok || now.Severity != full.Severity {
+		t.Errorf("%+v", now)
+	}
 }
