@@ -52,6 +52,8 @@ type Deps struct {
 	Ready        func() error
 	ChecksEdited func() // a check was declared, changed or withdrawn
 	Restart      func() // a backup is staged: stop, and start again with it
+	Seal         func(ctx context.Context, name, value string, why store.Why) (ops.SealedSetting, error)
+	DeleteSecret func(ctx context.Context, name string, why store.Why) error
 
 	Detectors    []detect.Definition
 	Collectors   []collect.Definition

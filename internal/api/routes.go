@@ -93,6 +93,9 @@ func (s *Server) accountRoutes() []Route {
 		route("POST /api/v1/tokens", Personal, "Make an API token; its secret is shown once.", s.addToken),
 		route("DELETE /api/v1/tokens/{id}", Personal, "Revoke an API token.", s.deleteToken),
 
+		route("GET /api/v1/secrets", Administer, "Sealed settings: their names, never their values.", s.secrets),
+		route("PUT /api/v1/secrets/{name}", Administer, "Seal a setting, which the configuration names as sealed:NAME.", s.seal),
+		route("DELETE /api/v1/secrets/{name}", Administer, "Delete a sealed setting.", s.deleteSecret),
 		route("GET /api/v1/config", Administer, "The configuration in effect, secrets masked.", s.config),
 		plain("POST /api/v1/backup", Administer, "Download a consistent copy of the database.", s.backup).slow(),
 		restore,

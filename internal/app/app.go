@@ -28,6 +28,7 @@ import (
 	"reeve/internal/notify"
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
+	"reeve/internal/secret"
 	"reeve/internal/store"
 	"reeve/internal/tsdb"
 	"reeve/internal/watch"
@@ -52,6 +53,8 @@ type Server struct {
 	version  string
 	again    chan struct{} // see Again
 	store    *store.Store
+	keeper   *secret.Keeper
+	sealed   notify.Opener
 	metrics  *tsdb.DB
 	ingest   *ingest.Ingest
 	watch    *watch.Watch
@@ -105,6 +108,9 @@ func build(ctx context.Context, o Options, held cleanup) (s *Server, err error) 
 		}
 	}()
 	if err := s.openDatabase(ctx); err != nil {
+		return s, err
+	}
+	if err := s.openSecrets(ctx); err != nil {
 		return s, err
 	}
 	m := o.Config.Metrics

@@ -25,7 +25,7 @@ func CheckConfig(c config.Config) error {
 	if _, err := settingsOf(c, collectors.All()); err != nil {
 		return err
 	}
-	all, err := notify.OpenChannels(notify.NewEnv(slog.New(slog.DiscardHandler), c.PublicURL), channels.Get, c.Channels)
+	all, err := notify.OpenChannels(notify.NewEnv(slog.New(slog.DiscardHandler), unopened, c.PublicURL), channels.Get, c.Channels)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func CheckConfig(c config.Config) error {
 	if _, err := notify.NewPolicy(c.Notify, notify.Names(all)); err != nil {
 		return c.Because(keyOf("notify", err), err)
 	}
-	if _, err := modelsOf(c); err != nil {
+	if _, err := modelsOf(c, unopened); err != nil {
 		return err
 	}
 	if err := checkErrors(c); err != nil {
@@ -47,7 +47,9 @@ func CheckConfig(c config.Config) error {
 	if _, err := investigateSettings(c); err != nil {
 		return err
 	}
-	_, err = oidcOf(c)
+	if _, err = oidcOf(c, unopened); ops.KindOf(err) == ops.Unavailable {
+		return nil
+	}
 	return err
 }
 
@@ -70,10 +72,11 @@ func checkErrors(c config.Config) error {
 	return nil
 }
 
-// channelErrors answers the first mistake in the settings of channels.
+// channelErrors answers the first mistake in the settings of channels. A sealed
+// setting that cannot be opened is none.
 func channelErrors(c config.Config, all []notify.Configured) error {
 	for _, channel := range all {
-		if channel.Err == nil {
+		if channel.Err == nil || ops.KindOf(channel.Err) == ops.Unavailable {
 			continue
 		}
 		message, fields := ops.Shown(channel.Err)

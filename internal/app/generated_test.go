@@ -124,7 +124,7 @@ func toolsDoc() string {
 
 func channelsDoc() string {
 	var b strings.Builder
-	b.WriteString("# Channel types\n\n" + notice + "A channel in `reeve.yaml` has `name`, `type` and the settings of its type. A secret is the value itself, `file:PATH` or `env:NAME`.\n\n")
+	b.WriteString("# Channel types\n\n" + notice + "A channel in `reeve.yaml` has `name`, `type` and the settings of its type. A secret is the value itself, `file:PATH`, `env:NAME` or `sealed:NAME` (`reeve secret set NAME`).\n\n")
 	for _, d := range channels.All() {
 		fmt.Fprintf(&b, "## `%s`\n\n%s\n\n%s\n", d.Name, d.Doc, schema.Table(reflect.TypeOf(d.Settings)))
 	}

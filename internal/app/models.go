@@ -39,27 +39,28 @@ var keyVariables = map[string]string{
 var providerTypes = []string{"anthropic", "deepseek", "gemini", "ollama", "openai", "scripted"}
 
 // modelsOf makes the options of the router of the configuration: a mistake
-// names the line and the nearest word.
-func modelsOf(c config.Config) (o llm.Options, err error) {
+// names the line and the nearest word. A provider whose sealed key cannot be
+// opened is not asked.
+func modelsOf(c config.Config, sealed notify.Opener) (o llm.Options, err error) {
 	m := c.Models
 	o = llm.Options{Providers: map[string]llm.Provider{}, Windows: map[string]int64{}, Missing: map[string]string{}, ExamRequired: m.ExamRequired,
 		Timeout: time.Duration(m.Timeout) + spareTime, Remedy: remedy,
 		Chains: map[ops.ModelUse][]string{ops.UseChat: m.Chat, ops.UsePatrol: m.Patrol, ops.UseInvestigation: m.Investigation, ops.UseProposal: m.Proposal}}
 	for _, name := range slices.Sorted(maps.Keys(m.Providers)) {
-		if err := addProvider(&o, c, name); err != nil {
+		if err := addProvider(&o, c, name, sealed); err != nil {
 			return o, c.Because("models.providers."+name, err)
 		}
 	}
 	for _, use := range ops.ModelUses {
 		for i, model := range o.Chains[use] {
-			if err := addModel(&o, c, model); err != nil {
+			if err := addModel(&o, c, model, sealed); err != nil {
 				return o, c.Because(fmt.Sprintf("models.%s[%d]", use, i), err)
 			}
 		}
 	}
 	for _, provider := range slices.Sorted(maps.Keys(keyVariables)) {
 		if _, given := os.LookupEnv(keyVariables[provider]); given && o.Providers[provider] == nil {
-			if err := addProvider(&o, c, provider); err != nil {
+			if err := addProvider(&o, c, provider, sealed); err != nil {
 				return o, err
 			}
 		}
@@ -88,7 +89,7 @@ func pricesOf(set []config.Price) (llm.Prices, error) {
 }
 
 // addModel checks the name of a model and opens its provider.
-func addModel(o *llm.Options, c config.Config, model string) error {
+func addModel(o *llm.Options, c config.Config, model string, sealed notify.Opener) error {
 	provider, bare, ok := strings.Cut(model, ":")
 	if !ok || provider == "" || bare == "" {
 		return ops.Errorf(ops.Invalid, "the model %q is not named as provider:model, such as ollama:qwen3", model)
@@ -104,12 +105,12 @@ func addModel(o *llm.Options, c config.Config, model string) error {
 		}
 		return ops.Errorf(ops.Invalid, "there is no provider %q%s", provider, hint)
 	}
-	return addProvider(o, c, provider)
+	return addProvider(o, c, provider, sealed)
 }
 
 // addProvider opens a provider: with what a person set of it, or with nothing
 // but the key in its variable.
-func addProvider(o *llm.Options, c config.Config, name string) error {
+func addProvider(o *llm.Options, c config.Config, name string, sealed notify.Opener) error {
 	p := c.Models.Providers[name]
 	kind := p.Type
 	if kind == "" {
@@ -130,11 +131,13 @@ func addProvider(o *llm.Options, c config.Config, name string) error {
 		}
 		return err
 	}
-	key, err := keyOfProvider(p, kind)
-	if err != nil {
+	key, err := keyOfProvider(p, kind, sealed)
+	switch {
+	case ops.KindOf(err) == ops.Unavailable:
+		o.Missing[name], _ = ops.Shown(err)
+	case err != nil:
 		return err
-	}
-	if key == "" && p.URL == "" && keyVariables[kind] != "" {
+	case key == "" && p.URL == "" && keyVariables[kind] != "":
 		o.Missing[name] = "no key is set: set models.providers." + name + ".key, or the variable " + keyVariables[kind]
 	}
 	opened, err := llm.OpenProvider(name, llm.ProviderOptions{Type: kind, URL: p.URL, Key: key, Window: p.Window,
@@ -147,14 +150,14 @@ func addProvider(o *llm.Options, c config.Config, name string) error {
 
 // keyOfProvider reads the key. The variable of a provider is meant for the
 // provider itself and never sent to another address.
-func keyOfProvider(p config.Provider, kind string) (string, error) {
+func keyOfProvider(p config.Provider, kind string, sealed notify.Opener) (string, error) {
 	if p.Key == "" {
 		if p.URL == "" && keyVariables[kind] != "" {
 			return strings.TrimSpace(os.Getenv(keyVariables[kind])), nil
 		}
 		return "", nil
 	}
-	secret, err := notify.ReadSecret(p.Key)
+	secret, err := notify.ReadSecret(p.Key, sealed)
 	return strings.TrimSpace(secret.Reveal()), err
 }
 
@@ -172,7 +175,7 @@ func remedy(provider string, c llm.Class) string {
 	again := "; then try it: `reeve models test`"
 	switch c {
 	case llm.Auth:
-		return "set a key that works as models.providers." + provider + ".key (file:PATH and env:NAME keep it out of the file) and start Reeve again" + again
+		return "set a key that works as models.providers." + provider + ".key (sealed:NAME, file:PATH and env:NAME keep it out of the file) and start Reeve again" + again
 	case llm.Credit:
 		return "add credit to the account at " + provider + ", or name another model first" + again
 	case llm.Invalid:
@@ -187,7 +190,7 @@ func remedy(provider string, c llm.Class) string {
 
 // openModels builds the router with what the store knows.
 func (s *Server) openModels(ctx context.Context) error {
-	o, err := modelsOf(s.config)
+	o, err := modelsOf(s.config, s.sealed)
 	if err != nil {
 		return err
 	}

@@ -56,13 +56,13 @@ func TestKeysComeFromWhereTheyWereSet(t *testing.T) {
 		"of openai": {}, "of mine": {Key: "env:MY_KEY"}, "of the file": {Key: "file:" + file}, "itself": {Key: "itself"},
 		"": {URL: "http://127.0.0.1:8000"}, // The key of a provider goes to nobody else.
 	} {
-		if got, err := keyOfProvider(p, "openai"); err != nil || got != want {
+		if got, err := keyOfProvider(p, "openai", unopened); err != nil || got != want {
 			t.Errorf("%q: %q %v", want, got, err)
 		}
 	}
 	c := config.Default()
 	c.Models.Patrol = []string{"openai:gpt-5", "gemini:gemini-2.5-flash"}
-	o, err := modelsOf(c)
+	o, err := modelsOf(c, unopened)
 	if err != nil || o.Providers["openai"] == nil || o.Missing["openai"] != "" || !strings.Contains(o.Missing["gemini"], "GEMINI_API_KEY") {
 		t.Errorf("%v %v", o.Missing, err)
 	}

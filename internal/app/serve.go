@@ -25,8 +25,11 @@ import (
 
 // openAPI builds the API over the parts.
 func (s *Server) openAPI(ctx context.Context, o Options) (err error) {
-	oidc, err := oidcOf(o.Config)
-	if err != nil {
+	oidc, err := oidcOf(o.Config, s.sealed)
+	switch {
+	case ops.KindOf(err) == ops.Unavailable:
+		s.log.Error("nobody can sign in through the provider", "err", err)
+	case err != nil:
 		return err
 	}
 	deps := api.Deps{
@@ -34,7 +37,7 @@ func (s *Server) openAPI(ctx context.Context, o Options) (err error) {
 		Investigate: s.investigate, Knowledge: s.know,
 		Stores: s.storeStatuses, Channels: s.channelStatuses, TestChannel: s.notifier.Test, Coverage: s.coverage,
 		ConfigView: func() any { return configView(o.Config, o.ConfigFile) },
-		Ready:      s.ready, ChecksEdited: func() { s.woken.checks.Wake() }, Restart: s.restart,
+		Ready:      s.ready, ChecksEdited: func() { s.woken.checks.Wake() }, Restart: s.restart, Seal: s.seal, DeleteSecret: s.deleteSecret,
 		Detectors: detectors.All(), Collectors: collectors.All(), ChannelTypes: channelTypes(), Tools: toolViews(),
 		Self: s.registry(), Page: o.Page, Version: o.Version, Started: s.started, DataDir: s.config.Data,
 		PublicURL: s.config.PublicURL, HostNames: s.hostNames(), OIDC: oidc,
@@ -146,12 +149,17 @@ func configView(c config.Config, file string) any {
 
 // openNotifier opens the channels of the configuration.
 func (s *Server) openNotifier() error {
-	all, err := notify.OpenChannels(notify.NewEnv(s.log, s.config.PublicURL), channels.Get, s.config.Channels)
+	all, err := notify.OpenChannels(notify.NewEnv(s.log, s.sealed, s.config.PublicURL), channels.Get, s.config.Channels)
 	if err != nil {
 		return err
 	}
 	if err := channelErrors(s.config, all); err != nil {
 		return err
+	}
+	for _, c := range all {
+		if c.Err != nil {
+			s.log.Error("channel cannot send", "channel", c.Name, "err", c.Err)
+		}
 	}
 	policy, err := notify.NewPolicy(s.config.Notify, notify.Names(all))
 	if err != nil {
@@ -183,12 +191,12 @@ func (s *Server) channelStatuses(ctx context.Context) []api.ChannelStatus {
 	return all
 }
 
-func oidcOf(c config.Config) (*api.OIDCOptions, error) {
+func oidcOf(c config.Config, sealed notify.Opener) (*api.OIDCOptions, error) {
 	o := c.OIDC
 	if o.Issuer == "" {
 		return nil, nil
 	}
-	secret, err := notify.ReadSecret(o.ClientSecret)
+	secret, err := notify.ReadSecret(o.ClientSecret, sealed)
 	if err != nil {
 		return nil, c.Because("oidc.client_secret", err)
 	}

@@ -47,7 +47,7 @@ func nasty() ops.Message {
 }
 
 func env() notify.Env {
-	e := notify.NewEnv(slog.New(slog.DiscardHandler), "https://reeve.example.org")
+	e := notify.NewEnv(slog.New(slog.DiscardHandler), notify.NothingSealed, "https://reeve.example.org")
 	return e
 }
 

@@ -32,7 +32,7 @@ and compare; refuse timestamps more than five minutes off. A redirect to a priva
 type webhookSettings struct {
 	URL     notify.Secret     `json:"url" doc:"Address to post to. It is not shown, because it often holds a token."`
 	Secret  notify.Secret     `json:"secret,omitempty" doc:"Key of the signature; without it messages are not signed."`
-	Headers map[string]string `json:"headers,omitempty" doc:"Headers to send along; a value may be file:PATH or env:NAME."`
+	Headers map[string]string `json:"headers,omitempty" doc:"Headers to send along; a value may be file:PATH, env:NAME or sealed:NAME."`
 	notify.Reach
 }
 
@@ -49,7 +49,7 @@ func openWebhook(env notify.Env, s webhookSettings) (notify.Channel, error) {
 	}
 	headers := map[string]string{}
 	for name, setting := range s.Headers {
-		value, err := notify.ReadSecret(setting)
+		value, err := notify.ReadSecret(setting, env.Sealed)
 		if err != nil {
 			return nil, err
 		}

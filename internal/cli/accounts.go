@@ -86,7 +86,7 @@ func (s *session) userAddVerb() *cobra.Command {
 		Use: "add NAME", Short: "Make an account; its password is asked for, or read from standard input", Args: takes(1, 1, "a name"),
 		Example: "  reeve users add ada --role operator\n  pass show reeve/ada | reeve users add ada --role viewer",
 		RunE: func(c *cobra.Command, args []string) error {
-			password, err := s.secret("Password for " + safe(args[0]) + ": ")
+			password, err := s.secret("Password for "+safe(args[0])+": ", false)
 			if err != nil {
 				return err
 			}
@@ -103,18 +103,21 @@ func (s *session) userAddVerb() *cobra.Command {
 	return c
 }
 
-// maxSecretBytes bounds a password that is read.
-const maxSecretBytes = 4096
+// maxSecretBytes bounds a secret that is read: some more than is taken, so that
+// one that is cut is refused.
+const maxSecretBytes = 16<<10 + 3
 
-// secret asks for a password without showing it; from a pipe it reads a line.
-func (s *session) secret(prompt string) (string, error) {
+// secret asks for a secret without showing it; from a pipe it reads a line, or
+// the whole.
+func (s *session) secret(prompt string, whole bool) (string, error) {
 	if f, ok := s.program.In.(interface{ Fd() uintptr }); ok {
 		if t, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
 			fmt.Fprint(s.program.Err, prompt)
+			whole = false
 			quiet := *t
 			quiet.Lflag &^= unix.ECHO
 			if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &quiet); err != nil {
-				return "", fmt.Errorf("hide the password: %w", err)
+				return "", fmt.Errorf("hide what is typed: %w", err)
 			}
 			defer func() {
 				_ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, t) // The terminal went away.
@@ -122,13 +125,19 @@ func (s *session) secret(prompt string) (string, error) {
 			}()
 		}
 	}
-	line, err := bufio.NewReader(io.LimitReader(s.program.In, maxSecretBytes)).ReadString('\n')
+	in := bufio.NewReader(io.LimitReader(s.program.In, maxSecretBytes))
+	line, err := in.ReadString('\n')
+	if whole && err == nil {
+		var rest []byte
+		rest, err = io.ReadAll(in)
+		line += string(rest)
+	}
 	line = strings.TrimRight(line, "\r\n")
 	if line == "" {
-		return "", wrongUse("no password came from standard input")
+		return "", wrongUse("nothing came from standard input")
 	}
 	if err != nil && err != io.EOF {
-		return "", fmt.Errorf("read the password: %w", err)
+		return "", fmt.Errorf("read standard input: %w", err)
 	}
 	return line, nil
 }

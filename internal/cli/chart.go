@@ -82,7 +82,11 @@ func (p *page) glyph(best, ascii string) string {
 
 // chart draws lines over one pair of axes.
 func (p *page) chart(lines []chartLine, from, to time.Time, rows int) {
-	low, high := bounds(lines)
+	courses := make([][]ops.Point, len(lines))
+	for i, l := range lines {
+		courses[i] = l.points
+	}
+	low, high := glyph.Bounds(courses)
 	labels := axisLabels(lines[0].metric, low, high, rows)
 	margin := 0
 	for _, l := range labels {
@@ -108,30 +112,6 @@ func (p *page) chart(lines []chartLine, from, to time.Time, rows int) {
 // dots paints what a line of a chart drew.
 func (p *page) dots(line int, text string) string {
 	return p.paint(lineStyles[line%len(lineStyles)], text)
-}
-
-// bounds answers the least and the greatest value to show. What stays above
-// nothing is drawn from nothing, unless that would flatten it.
-func bounds(lines []chartLine) (low, high float64) {
-	low, high = math.Inf(1), math.Inf(-1)
-	for _, l := range lines {
-		for _, p := range l.points {
-			if finite(p.Value) {
-				low, high = min(low, p.Value), max(high, p.Value)
-			}
-		}
-	}
-	switch {
-	case low > high:
-		return 0, 1
-	case low >= 0 && low < high/2:
-		low = 0
-	case low == high && low == 0:
-		return 0, 1
-	case low == high:
-		return low - math.Abs(low)/10, high + math.Abs(high)/10
-	}
-	return low, high
 }
 
 // axisLabels answers what stands before each row: the ends and the middle.

@@ -82,7 +82,7 @@ type Exception struct {
 type OIDC struct {
 	Issuer       string            `koanf:"issuer" doc:"Address of the provider; empty for none."`
 	ClientID     string            `koanf:"client_id" doc:"Client registered there."`
-	ClientSecret string            `koanf:"client_secret" doc:"Its secret: a value, file:PATH or env:NAME." secret:"true"`
+	ClientSecret string            `koanf:"client_secret" doc:"Its secret: a value, file:PATH, env:NAME or sealed:NAME." secret:"true"`
 	RedirectURL  string            `koanf:"redirect_url" doc:"Where the provider sends people back; default the address they came from + /api/v1/session/oidc/callback."`
 	RoleClaim    string            `koanf:"role_claim" default:"groups" doc:"Claim whose values give roles; default groups."`
 	Roles        map[string]string `koanf:"roles" doc:"Value of the claim to role: viewer, operator or admin."`

@@ -136,3 +136,27 @@ func TimeAxis(from, to time.Time, width int) string {
 	before := width/2 - len(middle)/2 - len(left)
 	return left + strings.Repeat(" ", before) + middle + strings.Repeat(" ", space-before) + right
 }
+
+// Bounds answers the least and the greatest value to show. What stays above
+// nothing is drawn from nothing, unless that would flatten it.
+func Bounds(courses [][]ops.Point) (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, points := range courses {
+		for _, p := range points {
+			if finite(p.Value) {
+				low, high = min(low, p.Value), max(high, p.Value)
+			}
+		}
+	}
+	switch {
+	case low > high:
+		return 0, 1
+	case low >= 0 && low < high/2:
+		low = 0
+	case low == high && low == 0:
+		return 0, 1
+	case low == high:
+		return low - math.Abs(low)/10, high + math.Abs(high)/10
+	}
+	return low, high
+}

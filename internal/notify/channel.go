@@ -29,7 +29,7 @@ type Definition struct {
 func Typed[S any](open func(Env, S) (Channel, error)) func(Env, map[string]any) (Channel, error) {
 	return func(env Env, raw map[string]any) (Channel, error) {
 		var settings S
-		if err := Decode(raw, &settings); err != nil {
+		if err := decode(raw, &settings, env.Sealed); err != nil {
 			return nil, err
 		}
 		return open(env, settings)
@@ -52,14 +52,16 @@ type Env struct {
 	// Dial reaches the network for what is not HTTP.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	Now  func() time.Time
+	// Sealed opens sealed settings.
+	Sealed Opener
 	// PublicURL is where people reach this server's page, "" when unknown.
 	PublicURL string
 }
 
 // NewEnv makes the Env of a live server.
-func NewEnv(log *slog.Logger, publicURL string) Env {
+func NewEnv(log *slog.Logger, sealed Opener, publicURL string) Env {
 	dialer := &net.Dialer{Timeout: dialTimeout}
-	return Env{Log: log, HTTP: NewClient, Dial: dialer.DialContext, Now: time.Now, PublicURL: publicURL}
+	return Env{Log: log, HTTP: NewClient, Dial: dialer.DialContext, Now: time.Now, Sealed: sealed, PublicURL: publicURL}
 }
 
 // A Failure says why a message was not taken and whether it makes sense to

@@ -523,7 +523,7 @@ func TestRealChannelsOnBothDatabases(t *testing.T) {
 		}
 		defer s.Close()
 		host, port, _ := strings.Cut(s.Addr, ":")
-		all, err := notify.OpenChannels(notify.NewEnv(slog.New(slog.DiscardHandler), ""), channels.Get, []map[string]any{
+		all, err := notify.OpenChannels(notify.NewEnv(slog.New(slog.DiscardHandler), notify.NothingSealed, ""), channels.Get, []map[string]any{
 			{"name": "hook", "type": "webhook", "url": h.URL},
 			{"name": "mail", "type": "email", "host": host, "port": port, "tls": "none", "from": "reeve@example.org", "to": "ann@example.org"},
 			{"name": "broken", "type": "ntfy"},
@@ -651,7 +651,7 @@ func TestChannelsAreChecked(t *testing.T) {
 		{{"type": "webhook"}}, {{"name": "a b", "type": "webhook"}}, {{"name": "a", "type": "pigeon"}},
 		{{"name": "a", "type": "ntfy", "topic": "x"}, {"name": "a", "type": "ntfy", "topic": "y"}},
 	} {
-		if _, err := notify.OpenChannels(notify.NewEnv(slog.New(slog.DiscardHandler), ""), channels.Get, raw); ops.KindOf(err) != ops.Invalid {
+		if _, err := notify.OpenChannels(notify.NewEnv(slog.New(slog.DiscardHandler), notify.NothingSealed, ""), channels.Get, raw); ops.KindOf(err) != ops.Invalid {
 			t.Errorf("%v: %v", raw, err)
 		}
 	}

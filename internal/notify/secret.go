@@ -13,15 +13,30 @@ import (
 const secretLimitBytes = 16 << 10
 
 // A Secret is a setting that is never shown. A person writes the value
-// itself, file:PATH or env:NAME.
+// itself, file:PATH, env:NAME or sealed:NAME.
 type Secret struct{ value string }
 
 // NewSecret makes a Secret of a value.
 func NewSecret(value string) Secret { return Secret{value} }
 
+// An Opener answers the value of a sealed setting by its name.
+type Opener func(name string) (string, error)
+
+// NothingSealed is the Opener of where no sealed setting can be.
+func NothingSealed(string) (string, error) {
+	return "", ops.Errorf(ops.Invalid, "a sealed setting cannot be used here")
+}
+
+// SealedName answers the name of the sealed setting that a setting names.
+func SealedName(setting string) (name string, ok bool) { return strings.CutPrefix(setting, "sealed:") }
+
 // ReadSecret answers the secret that a setting names. A file's trailing line
 // break is not part of the secret.
-func ReadSecret(setting string) (Secret, error) {
+func ReadSecret(setting string, open Opener) (Secret, error) {
+	if name, ok := SealedName(setting); ok {
+		value, err := open(name)
+		return Secret{value}, err
+	}
 	if path, ok := strings.CutPrefix(setting, "file:"); ok {
 		return readSecretFile(path)
 	}

@@ -16,17 +16,26 @@ import (
 // Decode fills the settings struct that into points to. Values may be of
 // their own type or texts, as configuration from the environment is. An
 // unknown name, a missing one that is required and a value outside its enum
-// are errors that name the setting.
-func Decode(raw map[string]any, into any) error {
-	d := decoder{raw: raw, known: map[string]bool{}, wrong: map[string]string{}}
+// are errors that name the setting, and so is a sealed setting. The error is
+// Unavailable when nothing else is wrong than that sealed settings cannot be
+// opened.
+func Decode(raw map[string]any, into any) error { return decode(raw, into, NothingSealed) }
+
+// decode is Decode where a secret may be a sealed setting.
+func decode(raw map[string]any, into any, sealed Opener) error {
+	d := decoder{sealed: sealed, raw: raw, known: map[string]bool{}, wrong: map[string]string{}, unopened: map[string]string{}}
 	d.fill(reflect.ValueOf(into).Elem())
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
 		if !d.known[name] {
 			d.wrong[name] = "there is no such setting; " + d.suggest(name)
 		}
 	}
+	kind := ops.Invalid
 	if len(d.wrong) == 0 {
-		return nil
+		if len(d.unopened) == 0 {
+			return nil
+		}
+		kind, d.wrong = ops.Unavailable, d.unopened
 	}
 	names := slices.Sorted(maps.Keys(d.wrong))
 	name := names[0]
@@ -34,7 +43,7 @@ func Decode(raw map[string]any, into any) error {
 	if i := slices.IndexFunc(names, func(n string) bool { return !d.known[n] }); i >= 0 {
 		name = names[i]
 	}
-	err := ops.Errorf(ops.Invalid, "setting %s: %s", name, d.wrong[name])
+	err := ops.Errorf(kind, "setting %s: %s", name, d.wrong[name])
 	err.Fields = d.wrong
 	return err
 }
@@ -48,9 +57,13 @@ func (d *decoder) suggest(name string) string {
 }
 
 type decoder struct {
-	raw   map[string]any
-	known map[string]bool
-	wrong map[string]string
+	sealed Opener
+	raw    map[string]any
+	known  map[string]bool
+	wrong  map[string]string
+	// unopened are settings that are right as far as can be seen: their
+	// sealed settings cannot be opened.
+	unopened map[string]string
 }
 
 func (d *decoder) fill(into reflect.Value) {
@@ -75,7 +88,7 @@ func (d *decoder) fill(into reflect.Value) {
 			}
 			continue
 		}
-		if err := assign(into.Field(i), value, field.Tag.Get("enum")); err != nil {
+		if err := d.assign(into.Field(i), value, field.Tag.Get("enum")); err != nil {
 			d.fail(name, err)
 		}
 	}
@@ -84,18 +97,22 @@ func (d *decoder) fill(into reflect.Value) {
 // fail keeps what is wrong, with the names of settings inside as name.inner.
 func (d *decoder) fail(name string, err error) {
 	message, fields := ops.Shown(err)
+	into := d.wrong
+	if ops.KindOf(err) == ops.Unavailable {
+		into = d.unopened
+	}
 	for inner, what := range fields {
-		d.wrong[name+"."+inner] = what
+		into[name+"."+inner] = what
 	}
 	if len(fields) == 0 {
-		d.wrong[name] = message
+		into[name] = message
 	}
 }
 
-func assign(into reflect.Value, value any, enum string) error {
+func (d *decoder) assign(into reflect.Value, value any, enum string) error {
 	switch to := into.Addr().Interface().(type) {
 	case *Secret:
-		secret, err := ReadSecret(fmt.Sprint(value))
+		secret, err := ReadSecret(fmt.Sprint(value), d.sealed)
 		*to = secret
 		return err
 	case *[]string:
@@ -132,13 +149,13 @@ func assign(into reflect.Value, value any, enum string) error {
 		return nil
 	}
 	if into.Kind() == reflect.Slice && into.Type().Elem().Kind() == reflect.Struct {
-		return assignStructs(into, value)
+		return d.assignStructs(into, value)
 	}
 	panic("notify: a setting cannot be of type " + into.Type().String())
 }
 
 // assignStructs fills a list of structs; each is decoded like the whole.
-func assignStructs(into reflect.Value, value any) error {
+func (d *decoder) assignStructs(into reflect.Value, value any) error {
 	list, ok := value.([]any)
 	if !ok {
 		return ops.Errorf(ops.Invalid, "is a list")
@@ -149,7 +166,7 @@ func assignStructs(into reflect.Value, value any) error {
 		if !ok {
 			return ops.Errorf(ops.Invalid, "entry %d is a list of names with values", i+1)
 		}
-		if err := Decode(raw, all.Index(i).Addr().Interface()); err != nil {
+		if err := decode(raw, all.Index(i).Addr().Interface(), d.sealed); err != nil {
 			return err
 		}
 	}

@@ -58,8 +58,14 @@ func TestSecretsComeFromFileAndEnvironmentAndAreMasked(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("REEVE_TEST_SECRET", "hidden")
-	for _, setting := range []string{"hidden", "file:" + path, "env:REEVE_TEST_SECRET"} {
-		s, err := ReadSecret(setting)
+	sealed := func(name string) (string, error) {
+		if name == "there" {
+			return "hidden", nil
+		}
+		return NothingSealed(name)
+	}
+	for _, setting := range []string{"hidden", "file:" + path, "env:REEVE_TEST_SECRET", "sealed:there"} {
+		s, err := ReadSecret(setting, sealed)
 		if err != nil || s.Reveal() != "hidden" {
 			t.Errorf("%s: %v", setting, err)
 		}
@@ -75,8 +81,8 @@ func TestSecretsComeFromFileAndEnvironmentAndAreMasked(t *testing.T) {
 			}
 		}
 	}
-	for _, setting := range []string{"file:/no/such", "env:REEVE_NO_SUCH_VARIABLE"} {
-		if _, err := ReadSecret(setting); ops.KindOf(err) != ops.Invalid {
+	for _, setting := range []string{"file:/no/such", "env:REEVE_NO_SUCH_VARIABLE", "sealed:nowhere"} {
+		if _, err := ReadSecret(setting, sealed); ops.KindOf(err) != ops.Invalid {
 			t.Errorf("%s: %v", setting, err)
 		}
 	}
@@ -84,7 +90,7 @@ func TestSecretsComeFromFileAndEnvironmentAndAreMasked(t *testing.T) {
 	if err := os.WriteFile(big, make([]byte, secretLimitBytes+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadSecret("file:" + big); err == nil {
+	if _, err := ReadSecret("file:"+big, NothingSealed); err == nil {
 		t.Error("a huge file was taken")
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"reeve/internal/ops"
 )
@@ -14,16 +13,7 @@ import (
 // secretPrefix begins the names of sealed settings among the settings.
 const secretPrefix = "secret/"
 
-// A SealedSetting is a setting that only the server can open. Neither the
-// database nor the audit holds its value.
-type SealedSetting struct {
-	Name   string    `json:"name"`
-	At     time.Time `json:"at" doc:"When it was sealed."`
-	By     string    `json:"by" doc:"Who sealed it."`
-	Sealed string    `json:"-"`
-}
-
-// sealedRow is how it stands in the database.
+// sealedRow is how a sealed setting stands in the database.
 type sealedRow struct {
 	AtMS   int64  `json:"at_ms"`
 	By     string `json:"by"`
@@ -31,26 +21,26 @@ type sealedRow struct {
 }
 
 // SealedSettings answers all sealed settings by name.
-func (v view) SealedSettings(ctx context.Context) ([]SealedSetting, error) {
+func (v view) SealedSettings(ctx context.Context) ([]ops.SealedSetting, error) {
 	rows, err := v.q.QueryContext(ctx, `SELECT name, value FROM setting WHERE name LIKE '`+secretPrefix+`%' ORDER BY name`)
 	if err != nil {
 		return nil, fmt.Errorf("read sealed settings: %w", err)
 	}
-	return collectRows(rows, func(r *sql.Rows) (SealedSetting, error) {
+	return collectRows(rows, func(r *sql.Rows) (ops.SealedSetting, error) {
 		var name, value string
 		var row sealedRow
 		if err := r.Scan(&name, &value); err != nil {
-			return SealedSetting{}, err
+			return ops.SealedSetting{}, err
 		}
 		err := json.Unmarshal([]byte(value), &row)
-		return SealedSetting{Name: strings.TrimPrefix(name, secretPrefix), At: fromMS(row.AtMS), By: row.By, Sealed: row.Sealed}, err
+		return ops.SealedSetting{Name: strings.TrimPrefix(name, secretPrefix), At: fromMS(row.AtMS), By: row.By, Sealed: row.Sealed}, err
 	})
 }
 
 // SaveSealed inserts or replaces a sealed setting. The transition says that it
 // was sealed, and nothing of the value.
-func (tx *Tx) SaveSealed(ctx context.Context, name, sealed string, why Why) (SealedSetting, error) {
-	s := SealedSetting{Name: name, At: tx.now, By: why.Actor, Sealed: sealed}
+func (tx *Tx) SaveSealed(ctx context.Context, name, sealed string, why Why) (ops.SealedSetting, error) {
+	s := ops.SealedSetting{Name: name, At: tx.now, By: why.Actor, Sealed: sealed}
 	text, err := json.Marshal(sealedRow{toMS(s.At), s.By, s.Sealed})
 	if err != nil {
 		return s, err

@@ -23,7 +23,7 @@ func TestSealedSettingsLeaveTheirTextOutOfTheAudit(t *testing.T) {
 			t.Fatal(err)
 		}
 		all, err := s.SealedSettings(t.Context())
-		if err != nil || len(all) != 2 || all[0] != (store.SealedSetting{Name: "hook.token", At: firstDay, By: "token:ci", Sealed: sealed}) || all[1].Name != "openai" {
+		if err != nil || len(all) != 2 || all[0] != (ops.SealedSetting{Name: "hook.token", At: firstDay, By: "token:ci", Sealed: sealed}) || all[1].Name != "openai" {
 			t.Fatalf("%+v %v", all, err)
 		}
 		for i, want := range []ops.ErrorKind{"", ops.NotFound} {

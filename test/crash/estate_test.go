@@ -104,7 +104,7 @@ func open(ctx context.Context, dir, receiver string, o store.Options) (*estate, 
 	at := time.Duration(0)
 	rules := []watch.Rule{{Condition: "fs_full", Hold: &at, Clear: &at}}
 	e.watch = watch.New(quiet, st, e.metrics, detectors.All(), rules)
-	all, err := notify.OpenChannels(notify.NewEnv(quiet, ""), channels.Get, []map[string]any{{"name": "hook", "type": "webhook", "url": receiver}})
+	all, err := notify.OpenChannels(notify.NewEnv(quiet, notify.NothingSealed, ""), channels.Get, []map[string]any{{"name": "hook", "type": "webhook", "url": receiver}})
 	if err != nil {
 		return e, err
 	}
