@@ -7,22 +7,11 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
-	"strings"
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/crypto/argon2"
-
 	"reeve/internal/ops"
-)
-
-// The cost of a password's hash.
-const (
-	argonMemoryKiB = 19 * 1024
-	argonPasses    = 2
-	argonLanes     = 1
-	argonKeyBytes  = 32
+	"reeve/internal/secret"
 )
 
 const (
@@ -68,48 +57,16 @@ func (h hashers) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer h.leave()
-	salt := make([]byte, 16)
-	rand.Read(salt)
-	key := argon2.IDKey([]byte(password), salt, argonPasses, argonMemoryKiB, argonLanes, argonKeyBytes)
-	text := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemoryKiB, argonPasses, argonLanes, text(salt), text(key)), nil
+	return secret.HashPassword(password), nil
 }
 
-// nobodysHash stands in for the hash of accounts that do not exist or have no
-// password, so that refusing them takes as long as refusing a wrong password.
-var nobodysHash = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemoryKiB, argonPasses, argonLanes,
-	strings.Repeat("A", 22), strings.Repeat("A", 43))
-
-// matches reports whether a password has the hash. It takes the same time for
-// every hash, "" included, which matches nothing.
+// matches reports whether a password has the hash.
 func (h hashers) matches(ctx context.Context, hash, password string) (bool, error) {
-	real := hash != ""
-	if !real {
-		hash = nobodysHash
-	}
 	if err := h.enter(ctx); err != nil {
 		return false, err
 	}
 	defer h.leave()
-	var version, memory, passes int
-	var lanes uint8
-	parts := strings.Split(hash, "$")
-	if len(parts) != 6 {
-		return false, fmt.Errorf("stored password hash has %d parts", len(parts))
-	}
-	if _, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &passes, &lanes); err != nil {
-		return false, fmt.Errorf("stored password hash: %w", err)
-	}
-	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
-	if err != nil {
-		return false, fmt.Errorf("stored password hash: %w", err)
-	}
-	key, err := base64.RawStdEncoding.DecodeString(parts[5])
-	if err != nil {
-		return false, fmt.Errorf("stored password hash: %w", err)
-	}
-	got := argon2.IDKey([]byte(password), salt, uint32(passes), uint32(memory), lanes, uint32(len(key)))
-	return subtle.ConstantTimeCompare(got, key) == 1 && real, nil
+	return secret.PasswordMatches(hash, password)
 }
 
 // fingerprint ties a session to the password it began with: when that
@@ -117,8 +74,8 @@ func (h hashers) matches(ctx context.Context, hash, password string) (bool, erro
 func fingerprint(passwordHash string) string { return digest("session\x00" + passwordHash)[:16] }
 
 // digest answers how a secret with enough randomness of its own is stored.
-func digest(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -1,7 +1,8 @@
 // Package secret seals settings that must not be read in the database or in
 // its backups: keys of models, tokens of channels. A sealed text is opened
 // only with the identity file of the data folder, which no backup holds, and
-// only under the name that it was sealed for.
+// only under the name that it was sealed for. It also hashes passwords, which
+// nobody needs to open.
 package secret
 
 import (
