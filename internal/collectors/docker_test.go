@@ -107,9 +107,11 @@ func TestDocker(t *testing.T) {
 
 	t.Run("crash loop", func(t *testing.T) {
 		d.Run(t, dockerd.Options{Name: "crash", Restart: "always", Command: shell("exit 3")})
-		_, events := watch(t, c, "three restarts", func(o ops.Observation) bool {
+		seen := 0 // Events come by themselves, maybe after the count of restarts.
+		_, events := watch(t, c, "three restarts and the exits before them", func(o ops.Observation) bool {
 			v, _ := find(o, "crash", "container_restarts_total")
-			return v >= 3
+			seen += len(eventsOf(o.Events, "crash", ops.EventContainerExit))
+			return v >= 3 && seen >= 2
 		})
 		exits := eventsOf(events, "crash", ops.EventContainerExit)
 		if len(exits) < 2 || exits[0].Facts["exit_code"] != "3" || exits[0].Facts["by_user"] != "false" {
