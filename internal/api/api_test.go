@@ -25,6 +25,7 @@ import (
 	"reeve/internal/loop"
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
+	"reeve/internal/secret"
 	"reeve/internal/store"
 	"reeve/internal/tool"
 	"reeve/internal/tools"
@@ -117,8 +118,18 @@ func (w *world) deps() api.Deps {
 		Ready:        func() error { return nil },
 		ChecksEdited: func() {},
 		Restart:      func() {},
-		Detectors:    []detect.Definition{fsFull},
-		Collectors:   []collect.Definition{{Name: "cpu", Doc: "Use of the processors.", Every: 10 * time.Second, Cost: collect.Cheap}},
+		Seal: func(ctx context.Context, name, value string, why store.Why) (row ops.SealedSetting, err error) {
+			sealed, err := secret.New(w.dir).Seal(name, value)
+			if err != nil {
+				return row, err
+			}
+			return row, w.db.Tx(ctx, time.Now(), func(tx *store.Tx) error { row, err = tx.SaveSealed(ctx, name, sealed, why); return err })
+		},
+		DeleteSecret: func(ctx context.Context, name string, why store.Why) error {
+			return w.db.Tx(ctx, time.Now(), func(tx *store.Tx) error { return tx.DeleteSealed(ctx, name, why) })
+		},
+		Detectors:  []detect.Definition{fsFull},
+		Collectors: []collect.Definition{{Name: "cpu", Doc: "Use of the processors.", Every: 10 * time.Second, Cost: collect.Cheap}},
 		ChannelTypes: []api.ChannelType{{Name: "webhook", Doc: "Posts JSON.", Settings: struct {
 			URL string `json:"url" doc:"Where to."`
 		}{}}},

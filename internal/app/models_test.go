@@ -9,6 +9,7 @@ import (
 
 	"reeve/internal/config"
 	"reeve/internal/ops"
+	"reeve/internal/secret"
 )
 
 func TestMistakesAboutModelsNameTheNearestWord(t *testing.T) {
@@ -92,5 +93,41 @@ func TestPricesThatAPersonSetComeFirst(t *testing.T) {
 	}
 	if prices.Cost("openai:gpt-5-mini", ops.Tokens{Input: 10}) != nil || prices.Of("openai:gpt-5-mini", 0).Window == 0 {
 		t.Error("a price that a person calls unknown is known, or its window is lost")
+	}
+}
+
+// A sealed key that cannot be opened keeps its provider from being asked, and
+// nothing else: the server must run for a person to seal it anew.
+func TestSealedKeysStopOnlyWhatNeedsThem(t *testing.T) {
+	keeper := secret.New(t.TempDir())
+	sealed, err := keeper.Seal("acme", "sk-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := opener(keeper, []ops.SealedSetting{{Name: "acme", Sealed: sealed}, {Name: "other", Sealed: sealed}})
+	for name, want := range map[string]string{"acme": "", "acmee": "did you mean acme?", "quite-else": "`reeve secret set quite-else` seals it", "other": "sealed for another name"} {
+		c := config.Default()
+		c.Models.Providers = map[string]config.Provider{"acme": {URL: "http://127.0.0.1:1", Key: "sealed:" + name}}
+		o, err := modelsOf(c, open)
+		if err != nil || o.Providers["acme"] == nil || !strings.Contains(o.Missing["acme"], want) || (want == "") != (o.Missing["acme"] == "") {
+			t.Errorf("%s: %q %v", name, o.Missing["acme"], err)
+		}
+		c.OIDC.Issuer, c.OIDC.ClientSecret = "https://id.example.org", "sealed:"+name
+		if got, err := oidcOf(c, open); want == "" && (err != nil || got.ClientSecret != "sk-1") || want != "" && ops.KindOf(err) != ops.Unavailable {
+			t.Errorf("%s: %v", name, err)
+		}
+		c.Channels = []map[string]any{{"name": "hook", "type": "webhook", "url": "sealed:" + name}}
+		if err := CheckConfig(c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		c.Channels[0]["ulr"] = "x"
+		if err := CheckConfig(c); err == nil || !strings.Contains(err.Error(), "did you mean url?") {
+			t.Errorf("%s: %v", name, err)
+		}
+		c.Channels = nil
+		c.Models.Providers["acme"] = config.Provider{Key: "sealed:No Name"}
+		if err := CheckConfig(c); err == nil || !strings.Contains(err.Error(), "small letters") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
