@@ -39,6 +39,7 @@ var measures = []measure{
 	{"stream", measureStream},
 	{"pass", measurePass},
 	{"delivery", measureDelivery},
+	{"patrol", measurePatrol},
 	{"brief", measureBrief},
 }
 
@@ -46,6 +47,7 @@ var measures = []measure{
 var children = map[string]func(ctx context.Context, dir string) error{
 	"estate": simulate,
 	"pass":   judgeEstate,
+	"patrol": patrolEstate,
 }
 
 // A bench is one run.

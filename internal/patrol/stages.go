@@ -111,7 +111,7 @@ func (p *Patrol) quiet(ctx context.Context, l *look) (bool, string, error) {
 		return false, "", err
 	}
 	compared := l.estate
-	compared.Previous = nil
+	compared.Previous, compared.Findings = nil, l.concerning()
 	if len(same) > 0 {
 		compared.Previous = &same[0]
 	}
@@ -223,13 +223,13 @@ func conclude(l *look) string {
 	var doubts []string
 	scope := idsOf(e.Scope)
 	around := 0
-	for _, f := range e.Findings {
+	for _, f := range l.concerning() {
 		if f.Active() && !scope[f.ResourceID] {
 			around++
 		}
 	}
 	if around > 0 {
-		doubts = append(doubts, "Open on what belongs to it or bears it: "+counted(around, "finding")+".")
+		doubts = append(doubts, "Open on what belongs to it: "+counted(around, "finding")+".")
 	}
 	if len(e.Holding) > 0 {
 		doubts = append(doubts, "True, though not for long enough yet to be a finding: "+counted(len(e.Holding), "condition")+".")
@@ -246,6 +246,24 @@ func conclude(l *look) string {
 	}
 	l.run.Summary = strings.TrimSpace(text + " " + strings.Join(doubts, " "))
 	return string(health)
+}
+
+// concerning answers the findings that speak against health: of the scope and
+// of what belongs to it, not of what bears it.
+func (l *look) concerning() (all []ops.Finding) {
+	e := &l.estate
+	mine, scope := idsOf(e.Scope), idsOf(e.Scope)
+	for _, r := range e.Around {
+		if scope[r.ParentID] {
+			mine[r.ID] = true
+		}
+	}
+	for _, f := range e.Findings {
+		if mine[f.ResourceID] {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 func counted(n int, one string) string {
