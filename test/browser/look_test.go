@@ -12,7 +12,7 @@ import (
 )
 
 // pages are all places of the page.
-var pages = []string{"", "incidents", "resources", "hosts", "checks", "channels", "system", "audit", "settings"}
+var pages = []string{"", "incidents", "patrol", "resources", "hosts", "checks", "channels", "models", "system", "audit", "settings"}
 
 // settled is whether a page has drawn what it read.
 const settled = `document.querySelector('main h1') && ![...document.querySelectorAll('main .bones, main .bone')].some(e => e.getBoundingClientRect().top < innerHeight)`
@@ -66,7 +66,7 @@ func walksByTab(t *testing.T, b *tab, p *program.Program) {
 	b.shows(`[data-testid=resource-row]`)
 	var before int
 	var names []string
-	for range 20 {
+	for range 24 {
 		b.press(kb.Tab)
 		type stop struct {
 			Name    string

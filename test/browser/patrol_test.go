@@ -22,8 +22,8 @@ func TestPatrolFromThePage(t *testing.T) {
 
 	b.press("gp")
 	b.until("g p leads to the patrols", `location.pathname === '/patrol'`)
-	b.says(`main`, "none is configured")
-	b.press("p")
+	b.says(`main`, "no model is set for patrol")
+	b.click(`[data-testid=patrol-run]`)
 	b.shows(`[data-testid=scope-resources]`)
 	b.click(`[data-testid=preview-button]`)
 	b.says(`[data-testid=preview]`, "Nothing is sent anywhere")
