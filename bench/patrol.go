@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"reeve/internal/app"
 	"reeve/internal/detectors"
 	"reeve/internal/ingest"
 	"reeve/internal/knowledge"
@@ -64,6 +65,7 @@ func measurePatrol(ctx context.Context, b *bench) error {
 
 // patrolEstate is the child.
 func patrolEstate(ctx context.Context, dir string) (err error) {
+	app.SaveMemory() // As the program does.
 	st, err := store.Open(ctx, quiet, store.Options{URL: "sqlite:" + filepath.Join(dir, "reeve.db")})
 	if err != nil {
 		return err
@@ -220,6 +222,9 @@ func (b *bench) followPatrol(ctx context.Context) error {
 	}
 	var named struct {
 		ID string `json:"run_id"`
+	}
+	if err := pause(ctx, 3*time.Second); err != nil { // The agent has reported.
+		return err
 	}
 	began := time.Now()
 	text, err := p.request(ctx, "POST", "/api/v1/patrol/run", strings.NewReader("{}"), map[string]string{"Content-Type": "application/json"})

@@ -46,11 +46,7 @@ func (p *Patrol) Ask(ctx context.Context, q Request) (ops.Run, error) {
 	if q.Depth != depthQuick && q.Depth != depthNormal {
 		return ops.Run{}, wrongField("depth", "a patrol is quick or normal; not %q", q.Depth)
 	}
-	all, err := p.inventory(ctx)
-	if err != nil {
-		return ops.Run{}, err
-	}
-	scope, err := resolveScope(all, q.Scope)
+	scope, err := p.resolve(ctx, q.Scope)
 	if err != nil {
 		return ops.Run{}, err
 	}

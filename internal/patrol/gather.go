@@ -25,7 +25,7 @@ const (
 	changesFor    = 24 * time.Hour
 	changesBefore = 30 * time.Minute // the beginning of a finding
 	oldWindows    = 20               // of old findings, whose beginnings are read
-	maxChanges    = 5000
+	maxChanges    = 3000
 	readingsAge   = 15 * time.Minute
 )
 
@@ -37,7 +37,7 @@ var readings = []string{"cpu_busy_ratio", "memory_used_ratio", "swap_used_ratio"
 // gather reads all that a run looks at, at one time.
 func (p *Patrol) gather(ctx context.Context, r ops.Run) (e brief.Estate, err error) {
 	e = brief.Estate{Now: time.Now().UTC(), Trigger: r.Trigger, Reason: r.Reason, Asked: r.Asked}
-	all, err := p.inventory(ctx)
+	all, err := p.estate(ctx, r.Asked)
 	if err != nil {
 		return e, err
 	}
@@ -259,21 +259,15 @@ func (v *reading) changes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for before++; limit > 0; {
-			page, err := v.p.store.Transitions(ctx, store.TransitionFilter{Object: "resource", After: after, Before: before, Newest: true, Limit: 1000})
-			if err != nil {
-				return err
+		changes, err := v.p.store.ResourceChanges(ctx, after, before+1, limit)
+		if err != nil {
+			return err
+		}
+		for _, t := range changes {
+			if !seen[t.Seq] && (v.scope[t.ObjectID] || v.around[t.ObjectID]) {
+				seen[t.Seq] = true
+				v.e.Changes = append(v.e.Changes, t)
 			}
-			for _, t := range page {
-				if limit--; !seen[t.Seq] && (v.scope[t.ObjectID] || v.around[t.ObjectID]) {
-					seen[t.Seq] = true
-					v.e.Changes = append(v.e.Changes, t)
-				}
-			}
-			if len(page) < 1000 {
-				return nil
-			}
-			before = page[len(page)-1].Seq
 		}
 		return nil
 	}

@@ -38,11 +38,7 @@ type PreviewTool struct {
 
 // Preview answers what would be sent for a scope now.
 func (p *Patrol) Preview(ctx context.Context, asked ops.RunScope) (Preview, error) {
-	all, err := p.inventory(ctx)
-	if err != nil {
-		return Preview{}, err
-	}
-	scope, err := resolveScope(all, asked)
+	scope, err := p.resolve(ctx, asked)
 	if err != nil {
 		return Preview{}, err
 	}

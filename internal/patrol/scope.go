@@ -34,6 +34,91 @@ func (p *Patrol) inventory(ctx context.Context) ([]ops.Resource, error) {
 	return all, nil
 }
 
+// estate answers the resources that a run of a scope has to do with: all of
+// them, or of a short list those, what bears them and what belongs to them,
+// with the parts of Reeve on their hosts.
+func (p *Patrol) estate(ctx context.Context, s ops.RunScope) ([]ops.Resource, error) {
+	if len(s.Resources) == 0 || len(s.Resources) > maxLookups {
+		return p.inventory(ctx)
+	}
+	found := map[string]ops.Resource{}
+	read := func(id string) (r ops.Resource, err error) {
+		if r, have := found[id]; have || id == "" {
+			return r, nil
+		}
+		r, err = p.store.Resource(ctx, id)
+		switch {
+		case ops.KindOf(err) == ops.NotFound && err != nil:
+			return r, nil // It is gone; the run says so.
+		case err == nil && r.Presence != ops.Removed:
+			found[id] = r
+		}
+		return r, err
+	}
+	hosts := map[string]bool{}
+	for _, id := range s.Resources {
+		r, err := read(id)
+		if err != nil {
+			return nil, err
+		}
+		hosts[r.HostID] = true
+		for _, near := range []string{r.ParentID, r.HostID} {
+			if _, err := read(near); err != nil {
+				return nil, err
+			}
+		}
+	}
+	filters := make([]store.ResourceFilter, 0, len(s.Resources)+len(hosts))
+	for _, id := range s.Resources {
+		filters = append(filters, store.ResourceFilter{Parent: id})
+	}
+	for id := range hosts {
+		if id != "" {
+			filters = append(filters, store.ResourceFilter{Host: id, Kinds: []string{string(ops.KindComponent)}})
+		}
+	}
+	for _, f := range filters {
+		f.All, f.Presence = true, []string{string(ops.Present), string(ops.Absent)}
+		some, _, err := p.store.Resources(ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("read resources: %w", err)
+		}
+		for _, r := range some {
+			found[r.ID] = r
+		}
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b ops.Resource) int { return strings.Compare(a.ID, b.ID) }), nil
+}
+
+// maxLookups is how many resources are read one by one; for more all are.
+const maxLookups = 50
+
+// resolve turns what a person wrote into a scope. Only names need all that
+// there is.
+func (p *Patrol) resolve(ctx context.Context, asked ops.RunScope) (ops.RunScope, error) {
+	switch byID := !slices.ContainsFunc(asked.Resources, func(ref string) bool { return ops.IDKind(ref) != ops.ResourceID }); {
+	case asked.Full():
+		some, _, err := p.store.Resources(ctx, store.ResourceFilter{Limit: 1})
+		if err != nil {
+			return asked, err
+		}
+		return resolveScope(some, asked)
+	case byID && len(asked.Resources) > 0:
+		some, err := p.estate(ctx, ops.RunScope{Resources: asked.Resources})
+		if err != nil {
+			return asked, err
+		}
+		if scope, err := resolveScope(some, asked); err == nil {
+			return scope, nil
+		}
+	}
+	all, err := p.inventory(ctx)
+	if err != nil {
+		return asked, err
+	}
+	return resolveScope(all, asked)
+}
+
 // resolveScope turns what a person wrote into IDs and kinds. Every name must
 // mean exactly one resource; the error says of each that does not what it may
 // have meant.
@@ -50,14 +135,14 @@ func resolveScope(all []ops.Resource, asked ops.RunScope) (ops.RunScope, error) 
 		}
 		scope.Kinds = append(scope.Kinds, k)
 	}
-	names := namesOf(all)
+	names := namesOf(all, asked.Resources)
 	for _, ref := range asked.Resources {
 		found := names[strings.TrimSpace(ref)]
 		switch len(found) {
 		case 1:
 			scope.Resources = append(scope.Resources, found[0].ID)
 		case 0:
-			wrong["scope.resources"] = unknownResource(ref, names)
+			wrong["scope.resources"] = unknownResource(ref, all)
 		default:
 			wrong["scope.resources"] = fmt.Sprintf("%q means %d resources: %s; write the ID of the one", short(ref), len(found), candidates(found))
 		}
@@ -99,14 +184,19 @@ func aliases(r ops.Resource) []string {
 	return slices.Compact(slices.Sorted(slices.Values(all)))
 }
 
-// namesOf answers the resources by each of their aliases. A host that bears a
-// name takes it before what else on it may bear it.
-func namesOf(all []ops.Resource) map[string][]ops.Resource {
-	names := make(map[string][]ops.Resource, len(all)*4)
+// namesOf answers the resources that each of some references may mean.
+func namesOf(all []ops.Resource, refs []string) map[string][]ops.Resource {
+	names := make(map[string][]ops.Resource, len(refs))
+	for _, ref := range refs {
+		names[strings.TrimSpace(ref)] = nil
+	}
 	for _, r := range all {
+		if len(names) == 0 {
+			break
+		}
 		for _, a := range aliases(r) {
-			if a != "" {
-				names[a] = append(names[a], r)
+			if found, asked := names[a]; asked && a != "" {
+				names[a] = append(found, r)
 			}
 		}
 	}
@@ -124,25 +214,27 @@ func candidates(found []ops.Resource) string {
 	return strings.Join(lines, ", ")
 }
 
-func unknownResource(ref string, names map[string][]ops.Resource) string {
+func unknownResource(ref string, all []ops.Resource) string {
 	ref = strings.TrimSpace(ref)
 	text := fmt.Sprintf("there is no resource %q", short(ref))
-	if near := nearestName(ref, names); near != "" {
-		text += fmt.Sprintf("; did you mean %s (%s)?", short(near), candidates(names[near]))
+	if near := nearestName(ref, all); near != "" {
+		text += fmt.Sprintf("; did you mean %s (%s)?", short(near), candidates(namesOf(all, []string{near})[near]))
 	}
 	return text
 }
 
 // nearestName looks for the nearest alias, among those that could be near at
 // all: an estate may have hundreds of thousands of names.
-func nearestName(ref string, names map[string][]ops.Resource) string {
-	var near []string
-	for name := range names {
-		if d := len(name) - len(ref); d >= -3 && d <= 3 && len(name) <= 200 {
-			near = append(near, name)
+func nearestName(ref string, all []ops.Resource) string {
+	seen := map[string]bool{}
+	for _, r := range all {
+		for _, name := range aliases(r) {
+			if d := len(name) - len(ref); d >= -3 && d <= 3 && len(name) <= 200 {
+				seen[name] = true
+			}
 		}
 	}
-	slices.Sort(near)
+	near := slices.Sorted(maps.Keys(seen))
 	return config.Nearest(ref, near[:min(len(near), 20_000)])
 }
 

@@ -219,6 +219,19 @@ func (tx *Tx) Advance(ctx context.Context, name string, from, to int64) error {
 	return err
 }
 
+// ResourceChanges answers what happened to resources between two sequences,
+// both excluded, the newest first. Nothing but the order of sequences leads to
+// these rows: the object is an expression, so that SQLite does not sort all of
+// an index for them.
+func (v view) ResourceChanges(ctx context.Context, after, before int64, limit int) ([]ops.Transition, error) {
+	rows, err := v.q.QueryContext(ctx, `SELECT `+auditColumns+` FROM audit WHERE seq > $1 AND seq < $2 AND object || '' = 'resource'
+		ORDER BY seq DESC LIMIT $3`, after, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read changes of resources: %w", err)
+	}
+	return collectRows(rows, scanTransition)
+}
+
 // SeqAt answers the sequence of the last transition that was committed before
 // a time, 0 for none: times of transitions only rise with their sequence, but
 // for what the clocks of several servers differ.
