@@ -140,8 +140,9 @@ func TestDocker(t *testing.T) {
 
 	t.Run("out of memory", func(t *testing.T) {
 		d.Run(t, dockerd.Options{Name: "greedy", Memory: 16 << 20, Command: shell("exec tail -c 100000000 /dev/zero")})
-		obs, events := watch(t, c, "an OOM-killed container", func(o ops.Observation) bool {
-			return attrsOf(o, "greedy").Is("state", "exited")
+		obs, events := watch(t, c, "an OOM-killed container, and who ended it", func(o ops.Observation) bool {
+			_, known := attrsOf(o, "greedy").Text("stopped_by_user") // Unknown until the event of its end is there.
+			return attrsOf(o, "greedy").Is("state", "exited") && known
 		})
 		a := attrsOf(obs, "greedy")
 		if !a.Is("oom_killed", "true") || !a.Is("exit_code", "137") || !a.Is("stopped_by_user", "false") {
