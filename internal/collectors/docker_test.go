@@ -53,6 +53,14 @@ func attrsOf(obs ops.Observation, key string) ops.Attrs {
 	return nil
 }
 
+// ended reports whether a container has ended and it is known who ended it,
+// which is unknown until the event of its end is there.
+func ended(o ops.Observation, key string) bool {
+	a := attrsOf(o, key)
+	_, known := a.Text("stopped_by_user")
+	return a.Is("state", "exited") && known
+}
+
 func eventsOf(events []ops.Event, key string, what ops.EventType) (of []ops.Event) {
 	for _, e := range events {
 		if e.Resource.Key == key && e.Type == what {
@@ -140,10 +148,7 @@ func TestDocker(t *testing.T) {
 
 	t.Run("out of memory", func(t *testing.T) {
 		d.Run(t, dockerd.Options{Name: "greedy", Memory: 16 << 20, Command: shell("exec tail -c 100000000 /dev/zero")})
-		obs, events := watch(t, c, "an OOM-killed container, and who ended it", func(o ops.Observation) bool {
-			_, known := attrsOf(o, "greedy").Text("stopped_by_user") // Unknown until the event of its end is there.
-			return attrsOf(o, "greedy").Is("state", "exited") && known
-		})
+		obs, events := watch(t, c, "an OOM-killed container", func(o ops.Observation) bool { return ended(o, "greedy") })
 		a := attrsOf(obs, "greedy")
 		if !a.Is("oom_killed", "true") || !a.Is("exit_code", "137") || !a.Is("stopped_by_user", "false") {
 			t.Errorf("attributes %v", a)
@@ -164,7 +169,7 @@ func TestDocker(t *testing.T) {
 		d.Run(t, dockerd.Options{Name: "stopped", Command: []string{"sleep", "1000"}})
 		d.Stop(t, "stopped")
 		obs, _ := watch(t, c, "the ends", func(o ops.Observation) bool {
-			return attrsOf(o, "bad").Is("state", "exited") && attrsOf(o, "stopped").Is("state", "exited")
+			return ended(o, "bad") && ended(o, "stopped")
 		})
 		if a := attrsOf(obs, "bad"); !a.Is("exit_code", "7") || !a.Is("stopped_by_user", "false") {
 			t.Errorf("bad: %v", a)
