@@ -268,3 +268,36 @@ func TestNoLookAfterAStartSoonAfterOne(t *testing.T) {
 		t.Fatal(queued, err)
 	}
 }
+
+// Runs that fail one after the other are counted until one is done again.
+func TestFailuresInARowAreCounted(t *testing.T) {
+	st := storetest.SQLite(t)
+	broken := true
+	p := newPatrol(t, st, func(o *Options) {
+		o.Knowledge.Notes = func(context.Context, []string) ([]ops.Note, error) {
+			if broken {
+				return nil, errors.New("disk gone")
+			}
+			return nil, nil
+		}
+	})
+	populate(t, st, estateOfTwo())
+	for want := range int64(4) {
+		n, why, err := p.Failing(t.Context())
+		if err != nil || n != want || want > 0 && !strings.Contains(why, "disk gone") {
+			t.Fatalf("%d failed in a row because %q, %v; want %d", n, why, err, want)
+		}
+		r := ask(t, p)
+		pass(t, p)
+		if r = runOf(t, p, r.ID); r.State != ops.RunFailed || r.Health != ops.RunNotDone {
+			t.Fatalf("%+v", r)
+		}
+		<-time.After(2 * time.Millisecond) // Outcomes of one millisecond have no order.
+	}
+	broken = false
+	ask(t, p)
+	pass(t, p)
+	if n, _, err := p.Failing(t.Context()); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+}
