@@ -193,13 +193,13 @@ func (v *view) dependents(r ops.Resource) string {
 	counts := map[ops.Kind]int{}
 	var down func(id string, depth int)
 	down = func(id string, depth int) {
-		for _, c := range v.children[id] {
-			switch c.Kind {
+		for _, child := range v.children[id] {
+			switch kind := v.byID[child].Kind; kind {
 			case ops.KindContainer, ops.KindService, ops.KindUnit, ops.KindCheck:
-				counts[c.Kind]++
+				counts[kind]++
 			}
 			if depth < 3 {
-				down(c.ID, depth+1)
+				down(child, depth+1)
 			}
 		}
 	}

@@ -41,7 +41,7 @@ type view struct {
 	Estate
 	byID     map[string]ops.Resource
 	inScope  map[string]bool
-	children map[string][]ops.Resource
+	children map[string][]string // IDs by that of the parent
 	active   map[string][]ops.Finding // by resource, also of Around
 	findings map[string]ops.Finding
 	before   map[string]was // of the run before, by finding ID
@@ -52,7 +52,7 @@ type was struct{ severity ops.Severity }
 
 func look(e Estate) *view {
 	v := &view{Estate: e, byID: make(map[string]ops.Resource, len(e.Scope)+len(e.Around)), inScope: make(map[string]bool, len(e.Scope)),
-		children: map[string][]ops.Resource{}, active: map[string][]ops.Finding{}, findings: map[string]ops.Finding{},
+		children: map[string][]string{}, active: map[string][]ops.Finding{}, findings: map[string]ops.Finding{},
 		before: map[string]was{}, changes: map[string][]ops.Transition{}}
 	for _, r := range e.Around {
 		v.byID[r.ID] = r
@@ -61,7 +61,7 @@ func look(e Estate) *view {
 		v.byID[r.ID], v.inScope[r.ID] = r, true
 	}
 	for _, r := range v.byID {
-		v.children[r.ParentID] = append(v.children[r.ParentID], r)
+		v.children[r.ParentID] = append(v.children[r.ParentID], r.ID)
 	}
 	for _, f := range e.Findings {
 		v.findings[f.ID] = f
