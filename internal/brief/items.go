@@ -41,7 +41,7 @@ type view struct {
 	Estate
 	byID     map[string]ops.Resource
 	inScope  map[string]bool
-	children map[string][]string // IDs by that of the parent
+	children map[string][]string      // IDs by that of the parent
 	active   map[string][]ops.Finding // by resource, also of Around
 	findings map[string]ops.Finding
 	before   map[string]was // of the run before, by finding ID
