@@ -46,6 +46,8 @@ type exit struct {
 	OOM    bool  `json:"oom,omitempty"`
 	// Guess says that ByUser is inferred from the code alone.
 	Guess bool `json:"guess,omitempty"`
+	// Inferred says that the engine's answer told of it, and no event yet.
+	Inferred bool `json:"inferred,omitempty"`
 }
 
 // bad reports whether the exit is a failure.
@@ -128,6 +130,11 @@ func (r *record) happened(v Event) (what ops.EventType, ok bool) {
 		if v.Unsure && !byUser && v.ExitCode == 0 {
 			e.ByUser = nil
 		}
+		if l.Exit.Inferred && v.At.Sub(l.Exit.At).Abs() < sameExit {
+			// The engine's answer told of this end before its event did.
+			l.Exit.Inferred, l.Exit.ByUser, l.Exit.Guess = false, e.ByUser, e.Guess
+			return "", false
+		}
 		r.ended(l, e)
 		return ops.EventContainerExit, true
 	}
@@ -205,7 +212,7 @@ func (r *record) inspected(l *life, d Detail, first bool) (missed exit, ok bool)
 	if !over || d.FinishedAt.Sub(l.Exit.At) < sameExit || d.FinishedAt.After(r.Cursor) {
 		return exit{}, false
 	}
-	missed = exit{At: d.FinishedAt, Code: d.ExitCode, ByUser: inferStop(d), OOM: d.OOMKilled}
+	missed = exit{At: d.FinishedAt, Code: d.ExitCode, ByUser: inferStop(d), OOM: d.OOMKilled, Inferred: true}
 	if first {
 		l.Exit = missed
 		return exit{}, false

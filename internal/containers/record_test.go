@@ -216,3 +216,25 @@ func TestForgetIsBounded(t *testing.T) {
 		t.Errorf("%d lives, %d services", len(r.Lives), len(r.Services))
 	}
 }
+
+// TestEndIsToldOnce: an end that the engine's answer told of before its event
+// came is one end, and the event still says who ended it.
+func TestEndIsToldOnce(t *testing.T) {
+	r := newRecord()
+	r.happened(ev("start", 0))
+	l := r.life("web", "id1", after(1))
+	r.inspected(l, Detail{State: "running", StartedAt: after(0)}, false)
+	r.Cursor = after(70)
+	if _, ok := r.inspected(l, Detail{State: "exited", StartedAt: after(0), FinishedAt: after(60), ExitCode: 137, OOMKilled: true}, false); !ok {
+		t.Fatal("an end without an event is not told of")
+	}
+	if what, ok := r.happened(died(137, 60.1)); ok {
+		t.Errorf("the end is told of again as %s", what)
+	}
+	if l.Exit.ByUser == nil || *l.Exit.ByUser || !l.Exit.OOM {
+		t.Errorf("%+v", l.Exit)
+	}
+	if _, ok := r.happened(died(137, 61)); !ok {
+		t.Error("the end after it is not told of")
+	}
+}
