@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"reeve/internal/collect"
 	"reeve/internal/ops"
@@ -263,7 +264,7 @@ func (s *Server) deleteCheck(ctx context.Context, q deleteCheckInput) (none, err
 	return none{}, err
 }
 
-var checkName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N} ._:@+-]{0,99}$`)
+var checkName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N} ._:@+-]*$`)
 
 // The bounds of a check's times.
 const (
@@ -275,7 +276,7 @@ const (
 // valid answers what is wrong with a check that a person declares.
 func (c Check) valid() error {
 	switch {
-	case !checkName.MatchString(c.Name):
+	case utf8.RuneCountInString(c.Name) > 100 || !checkName.MatchString(c.Name):
 		return invalid("name", "a name has letters, digits, spaces and . _ : @ + -, at most 100, and begins with a letter or digit")
 	case c.EveryMS != 0 && (c.EveryMS < minEveryMS || c.EveryMS > maxEveryMS):
 		return invalid("every_ms", "every_ms is at least 5000 and at most a year")

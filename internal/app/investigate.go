@@ -18,13 +18,13 @@ import (
 
 // openInvestigate builds what looks into incidents, and sees to what ran when
 // the process before ended.
-func (s *Server) openInvestigate(ctx context.Context) (err error) {
+func (s *Server) openInvestigate(ctx context.Context) error {
 	set, err := investigateSettings(s.config)
 	if err != nil {
 		return err
 	}
 	w := withheld(s.config.Models.Withhold)
-	s.investigate, err = investigate.New(investigate.Options{
+	s.investigate = investigate.New(investigate.Options{
 		Log: s.log, Store: s.store, Source: turn.NewSource(s.store, s.metrics), Definitions: detectors.All(), Settings: set, Router: s.router,
 		Tools: func(desk tool.Desk, forModel bool) tool.Toolbox {
 			return s.openTools(tool.Investigation, desk, forModel)
@@ -35,9 +35,6 @@ func (s *Server) openInvestigate(ctx context.Context) (err error) {
 		},
 		Veil: s.veil, Withheld: w.Covers, WithheldFields: w.Fields,
 	})
-	if err != nil {
-		return err
-	}
 	return s.investigate.Recover(ctx)
 }
 

@@ -77,35 +77,22 @@ type Options struct {
 
 // An Investigate accepts and carries out investigations.
 type Investigate struct {
-	log      *slog.Logger
-	store    *store.Store
-	source   evidence.Source
-	set      Settings
-	o        Options
-	runbooks map[string]Runbook
-	loops    []*loop.Loop
+	log    *slog.Logger
+	store  *store.Store
+	source evidence.Source
+	set    Settings
+	o      Options
+	loops  []*loop.Loop
 
 	mu      sync.Mutex
 	running map[string]context.CancelCauseFunc // by ID, in this process
 }
 
 // New makes an Investigate. Call Recover before its loops run.
-func New(o Options) (*Investigate, error) {
-	books, err := Runbooks()
-	if err != nil {
-		return nil, err
-	}
-	v := &Investigate{log: o.Log, store: o.Store, source: o.Source, set: o.Settings, o: o, runbooks: books, running: map[string]context.CancelCauseFunc{}}
+func New(o Options) *Investigate {
+	v := &Investigate{log: o.Log, store: o.Store, source: o.Source, set: o.Settings, o: o, running: map[string]context.CancelCauseFunc{}}
 	v.addLoops()
-	return v, nil
-}
-
-// Runbook answers the runbook of a condition.
-func (v *Investigate) Runbook(condition string) Runbook {
-	if b, ok := v.runbooks[condition]; ok {
-		return b
-	}
-	return v.runbooks[anyCondition]
+	return v
 }
 
 // Ask accepts a person's wish to look into an incident. The answer names an

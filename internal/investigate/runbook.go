@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -68,37 +69,46 @@ var runbookFiles embed.FS
 const anyCondition = "any"
 
 // Runbooks answers every runbook of this build by its condition, with the one
-// for all others under "any". A file that says what is not known is an error.
+// for all others under "any".
 func Runbooks() (map[string]Runbook, error) {
-	all, err := readRunbooks()
-	return maps.Clone(all), err
-}
-
-var readRunbooks = sync.OnceValues(func() (map[string]Runbook, error) {
 	files, err := runbookFiles.ReadDir("runbooks")
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]Runbook{}
 	for _, f := range files {
-		text, err := runbookFiles.ReadFile("runbooks/" + f.Name())
-		if err != nil {
+		name := strings.TrimSuffix(f.Name(), path.Ext(f.Name()))
+		if all[name], err = readRunbook(name); err != nil {
 			return nil, err
 		}
-		b, err := parseRunbook(text)
-		if err != nil {
-			return nil, fmt.Errorf("runbook %s: %w", f.Name(), err)
-		}
-		if b.Condition != strings.TrimSuffix(f.Name(), path.Ext(f.Name())) {
-			return nil, fmt.Errorf("runbook %s is of %s", f.Name(), b.Condition)
-		}
-		all[b.Condition] = b
-	}
-	if _, ok := all[anyCondition]; !ok {
-		return nil, fmt.Errorf("there is no runbook %s", anyCondition)
 	}
 	return all, nil
-})
+}
+
+// runbookOf answers the runbook of a condition. They are read when they are
+// needed: all of them at start cost a start more than the rest of it.
+func runbookOf(condition string) (Runbook, error) {
+	b, err := readRunbook(condition)
+	if errors.Is(err, fs.ErrNotExist) {
+		return readRunbook(anyCondition)
+	}
+	return b, err
+}
+
+func readRunbook(condition string) (Runbook, error) {
+	text, err := runbookFiles.ReadFile("runbooks/" + condition + ".yaml")
+	if err != nil {
+		return Runbook{}, err
+	}
+	b, err := parseRunbook(text)
+	if err == nil && b.Condition != condition {
+		err = fmt.Errorf("it is of %s", b.Condition)
+	}
+	if err != nil {
+		return Runbook{}, fmt.Errorf("runbook %s: %w", condition, err)
+	}
+	return b, nil
+}
 
 func parseRunbook(text []byte) (Runbook, error) {
 	var b Runbook

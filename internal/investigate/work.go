@@ -83,7 +83,11 @@ func (q *inquiry) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.scene, q.book = scene, q.v.Runbook(scene.Root.Condition)
+	book, err := runbookOf(scene.Root.Condition)
+	if err != nil {
+		return err
+	}
+	q.scene, q.book = scene, book
 	q.v.loadSeries(ctx, scene, q.book)
 	q.weigher = q.v.weigher(scene, &q.shown)
 	q.i.Detail.Versions = map[string]string{"runbook": q.book.Condition + "/" + q.book.Version, "prompt": promptVersion}

@@ -71,7 +71,7 @@ func (w *world) open() {
 	resolver := func(within func(ops.Resource) bool) func(context.Context, string) (ops.Resource, error) {
 		return turn.Resolver(w.store, within)
 	}
-	v, err := New(Options{Log: quiet, Store: w.store, Source: turn.NewSource(w.store, w.metrics), Definitions: detectors.All(), Settings: w.set, Router: w.router,
+	v := New(Options{Log: quiet, Store: w.store, Source: turn.NewSource(w.store, w.metrics), Definitions: detectors.All(), Settings: w.set, Router: w.router,
 		Tools:    w.tools,
 		Before:   func(context.Context, string, string) (Past, error) { return w.past, nil },
 		Notes:    func(context.Context, []string) ([]ops.Note, error) { return nil, nil },
@@ -81,9 +81,6 @@ func (w *world) open() {
 			return n, nil
 		},
 		Withheld: func(ops.Resource) bool { return false }})
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	if err := v.Recover(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
