@@ -94,7 +94,7 @@ func (s *session) showRunParts(d ops.RunDetail) {
 				s.page.paragraph("  - ", l)
 			}
 		}
-		s.page.line("\n%s; %s not recorded before; %d tokens in and %d out for %s, instead of %d and %d for %s", plural(int(x.Same), "report or verdict")+" the same",
+		s.page.line("\n%s; %s not recorded before; %d tokens in and %d out for %s, instead of %d and %d for %s", plural(int(x.Same), "judgement")+" the same",
 			plural(int(x.NotRecorded), "call"), x.Tokens.Input, x.Tokens.Output, dollars(x.Cost), x.TokensBefore.Input, x.TokensBefore.Output, dollars(x.CostBefore))
 	}
 	for _, a := range d.Assessments {
