@@ -118,7 +118,7 @@ func (c *consultation) newDesk(items []ops.RunItem) *desk {
 		}
 	}
 	e := c.l.estate
-	d.troubled = len(e.Findings)+len(e.Holding)+len(e.Incomplete) > 0
+	d.troubled = len(e.Findings)+c.l.doubtful()+len(e.Incomplete) > 0
 	for _, i := range items {
 		if i.FindingID != "" {
 			d.items[i.FindingID] = i

@@ -123,7 +123,7 @@ func (p *Patrol) quiet(ctx context.Context, l *look) (bool, string, error) {
 	switch {
 	case !quiet:
 		return false, note, nil
-	case len(l.estate.Holding) > 0:
+	case l.doubtful() > 0:
 		return false, "a condition is true, though not for long enough yet", nil
 	case row >= p.set.QuietRuns:
 		return false, fmt.Sprintf("the last %d were quiet: a look anyway", row), nil
@@ -214,6 +214,16 @@ func sortFindings(l *look) string {
 	return fmt.Sprintf("%d new, %d known, %d over", fresh, known, over)
 }
 
+// doubtful counts the conditions that may be findings soon.
+func (l *look) doubtful() (n int) {
+	for _, h := range l.estate.Holding {
+		if !h.Usual() {
+			n++
+		}
+	}
+	return n
+}
+
 // conclude says how healthy what it looked at is. It never says healthy while
 // anything is uncertain: something not collected, true but not for long
 // enough, wrong with what belongs to it, or an error of the run itself.
@@ -231,8 +241,8 @@ func conclude(l *look) string {
 	if around > 0 {
 		doubts = append(doubts, "Open on what belongs to it: "+counted(around, "finding")+".")
 	}
-	if len(e.Holding) > 0 {
-		doubts = append(doubts, "True, though not for long enough yet to be a finding: "+counted(len(e.Holding), "condition")+".")
+	if n := l.doubtful(); n > 0 {
+		doubts = append(doubts, "True, though not for long enough yet to be a finding: "+counted(n, "condition")+".")
 	}
 	if l.run.Err != "" || slices.ContainsFunc(d.Assessments, func(a ops.Assessment) bool { return a.Verdict == ops.AssessUncertain }) {
 		doubts = append(doubts, "The model's part is uncertain or not done.")

@@ -2,6 +2,7 @@ package patrol
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"reeve/internal/detect"
 	"reeve/internal/detectors"
 	"reeve/internal/llm"
 	"reeve/internal/ops"
@@ -270,5 +272,35 @@ func TestChangedConfigurationAsksOnce(t *testing.T) {
 		if i == 4 && queued[0].Triggers != 2 {
 			t.Fatal("changed back and not looked at again")
 		}
+	}
+}
+
+// What waits for a week before it is a finding is told, and does not keep an
+// estate from being well; what may be a finding in minutes does.
+func TestOnlyWhatMayBeAFindingSoonIsADoubt(t *testing.T) {
+	for condition, want := range map[string]ops.RunHealth{"updates_security_pending": ops.RunHealthy, "host_cpu_high": ops.RunInconclusive} {
+		t.Run(condition, func(t *testing.T) {
+			st := storetest.SQLite(t)
+			p := newPatrol(t, st, nil)
+			populate(t, st, estateOfTwo())
+			state, err := json.Marshal(detect.Track{Phase: detect.Holding, BadSince: time.Now().Add(-time.Minute), Severity: ops.Warning, Held: time.Minute, Last: detect.Bad})
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, st, func(tx *store.Tx) error {
+				return tx.SaveTracks(t.Context(), []store.TrackRow{{ResourceID: "res_web1", Condition: condition, State: string(state)}})
+			})
+			for i, quiet := range []bool{false, want == ops.RunHealthy} {
+				r := ask(t, p)
+				pass(t, p)
+				r = runOf(t, p, r.ID)
+				if r.Health != want || r.Quiet != quiet {
+					t.Errorf("run %d: %s, quiet %t: %s", i+1, r.Health, r.Quiet, r.Summary)
+				}
+				if items := r.Detail.Items; !r.Quiet && (len(items) != 1 || items[0].Condition != condition) {
+					t.Errorf("it is not told: %+v", items)
+				}
+			}
+		})
 	}
 }

@@ -31,11 +31,12 @@ var build = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv(given); path != "" {
 		return path, nil
 	}
-	dir, err := os.MkdirTemp("", "reeve-program")
+	// Beside the test's own binary, in a folder that go test removes.
+	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "reeve")
+	path := filepath.Join(filepath.Dir(self), "reeve-under-test")
 	cmd := exec.Command("go", "build", "-o", path, "reeve/cmd/reeve")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -tags=grpcnotrace")
 	if out, err := cmd.CombinedOutput(); err != nil {
