@@ -25,7 +25,7 @@ func readIncident(ctx context.Context, e Env, in incidentInput) (string, error) 
 		return "", err
 	}
 	p := places{env: e}
-	var members []string
+	var members []member
 	title, shown := "", 0
 	for _, m := range i.Members[:min(len(i.Members), largest/2)] {
 		f, err := e.Store.Finding(ctx, m.FindingID)
@@ -37,7 +37,7 @@ func readIncident(ctx context.Context, e Env, in incidentInput) (string, error) 
 			return "", err
 		}
 		if !ok {
-			members = append(members, "a finding of a resource that is withheld or gone")
+			members = append(members, member{text: "a finding of a resource that is withheld or gone"})
 			continue
 		}
 		shown++
@@ -45,12 +45,20 @@ func readIncident(ctx context.Context, e Env, in incidentInput) (string, error) 
 		if f.ID == i.RootID {
 			root, title = "root: ", ": "+line(i.Title, 200)
 		}
-		members = append(members, root+said(f, r.ID+" "+place(r))+" ["+line(m.Reason, 160)+"]")
+		members = append(members, member{root + said(f, r.ID+" "+place(r)), " [" + line(m.Reason, 160) + "]"})
 	}
+	// Reasons name the other members: they are told when all of those are.
+	whole := shown == len(i.Members)
 	if shown == 0 {
 		return "", ops.Errorf(ops.NotFound, "there is no incident %s", line(in.Incident, 60))
 	}
-	lines := append([]string{fmt.Sprintf("%s %s %s, opened %s, %d findings, %d active%s", i.ID, i.State, i.Severity, at(i.OpenedAt), i.MemberCount, i.ActiveCount, title)}, members...)
+	lines := []string{fmt.Sprintf("%s %s %s, opened %s, %d findings, %d active%s", i.ID, i.State, i.Severity, at(i.OpenedAt), i.MemberCount, i.ActiveCount, title)}
+	for _, m := range members {
+		if whole {
+			m.text += m.why
+		}
+		lines = append(lines, m.text)
+	}
 	moves, err := e.Store.Transitions(ctx, store.TransitionFilter{Object: "incident", ObjectID: i.ID, Newest: true, Limit: page})
 	if err != nil {
 		return "", err
@@ -58,7 +66,13 @@ func readIncident(ctx context.Context, e Env, in incidentInput) (string, error) 
 	slices.Reverse(moves)
 	for _, m := range moves {
 		m.Facts = nil
+		if !whole {
+			m.Reason = ""
+		}
 		lines = append(lines, moved(m))
 	}
 	return strings.Join(lines, "\n"), nil
 }
+
+// A member is a finding of an incident in a line, and why it is in it.
+type member struct{ text, why string }

@@ -288,3 +288,31 @@ func TestWithheldIsTreatedAsAbsent(t *testing.T) {
 		t.Errorf("an incident tells of a withheld resource:\n%s", r.Text)
 	}
 }
+
+// TestReasonsDoNotNameWhatIsWithheld: why a finding is with others names them.
+func TestReasonsDoNotNameWhatIsWithheld(t *testing.T) {
+	b := newBench(t)
+	const reason = "opened 5 s after fs full on file system /var"
+	why := store.Why{Actor: "watch", Reason: reason}
+	if err := b.db.Tx(t.Context(), b.now, func(tx *store.Tx) error {
+		f := ops.Finding{ID: ops.NewID(ops.FindingID), ResourceID: otherID, Condition: "host_cpu_high", State: ops.FindingOpen, Severity: ops.Warning, Peak: ops.Warning, Origin: "rule",
+			Summary: "the processors are busy", FirstSeen: b.now, OpenedAt: b.now, LastSeen: b.now, Count: 1, Episode: 1}
+		if err := tx.OpenFinding(t.Context(), f, why); err != nil {
+			return err
+		}
+		tx.Record(ops.Transition{Actor: "watch", Verb: "update", Object: "incident", ObjectID: incID, Reason: reason})
+		return tx.Join(t.Context(), incID, ops.IncidentMember{FindingID: f.ID, Reason: reason, JoinedAt: b.now})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	read := func() string {
+		return b.box(tool.Assistant).Call(t.Context(), "read_incident", json.RawMessage(`{"incident":"`+incID+`"}`)).Text
+	}
+	if text := read(); strings.Count(text, reason) != 3 {
+		t.Errorf("the reasons are not told:\n%s", text)
+	}
+	b.env.Withheld = func(r ops.Resource) bool { return r.HostName == "alpha" }
+	if text := read(); strings.Contains(text, "/var") || !strings.Contains(text, "the processors are busy") {
+		t.Errorf("a withheld resource is told, or what is not withheld is not:\n%s", text)
+	}
+}
