@@ -295,7 +295,9 @@ func bandOf(all []reading, from, to time.Time, step time.Duration) (points []Ban
 
 func TestRangeBeforeRawSamplesReadsRollups(t *testing.T) {
 	dir := t.TempDir()
-	db := open(t, dir, func(o *Options) { o.Retention = 30 * 24 * time.Hour })
+	// With so short a retention blocks stay of two hours: those of a longer one
+	// are merged, by the time of day into one that outlasts the next opening.
+	db := open(t, dir, func(o *Options) { o.Retention = 20 * time.Hour })
 	at := midStep()
 	from := at.Add(-14 * time.Hour)
 	all := fill(t, db, db.Ref("h", "r", "m", nil), from, at, time.Minute, wave)
