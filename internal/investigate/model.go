@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -243,8 +244,13 @@ func (q *inquiry) seed(ctx context.Context) string {
 		}
 	}
 	b.WriteString("</data>\nThe runbook of the condition looked at this:\n<data>\n")
+	hides := q.hidesNear()
 	for n, step := range q.i.Detail.Steps {
 		line("%d. %s: %s", n+1, step.Name, step.Why)
+		if hides || n < len(q.book.Steps) && q.book.Steps[n].tells(q.v.o.WithheldFields) {
+			line("   what it showed is withheld, wholly or in part; look yourself")
+			continue
+		}
 		for shows := range strings.SplitSeq(step.Shows, "\n") {
 			line("   %s", shows)
 		}
@@ -257,11 +263,48 @@ func (q *inquiry) seed(ctx context.Context) string {
 	return text
 }
 
+// hidesNear reports whether a resource that a runbook may have shown is
+// withheld from models: the runbook looks at all of them.
+func (q *inquiry) hidesNear() bool {
+	for _, r := range q.scene.Near {
+		if q.v.o.Withheld(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// tells reports whether what a step shows tells of a field that is withheld.
+func (s Step) tells(fields map[string]bool) bool {
+	if fields["processes"] && s.Tool == "list_processes" || fields["logs"] && s.Tool == "read_logs" {
+		return true
+	}
+	return slices.ContainsFunc(s.Reads, func(r Read) bool {
+		switch r.Judge {
+		case "log", "event":
+			return fields["logs"]
+		case "state", "changed":
+			return fields["attributes"]
+		case "top":
+			return fields["processes"]
+		case "recurring":
+			return fields["notes"]
+		}
+		return false
+	})
+}
+
 func (q *inquiry) seedNotes(ctx context.Context, b *strings.Builder, line func(string, ...any)) {
 	if q.v.o.WithheldFields["notes"] {
 		return
 	}
-	notes, err := q.v.o.Notes(ctx, []string{q.scene.Resource.ID, q.scene.Host.ID, q.scene.Parent.ID})
+	about := []string{q.scene.Resource.ID}
+	for _, r := range []ops.Resource{q.scene.Host, q.scene.Parent} {
+		if r.ID != "" && !q.v.o.Withheld(r) {
+			about = append(about, r.ID)
+		}
+	}
+	notes, err := q.v.o.Notes(ctx, about)
 	if err != nil {
 		q.v.log.Warn("notes for an investigation cannot be read", "investigation", q.i.ID, "err", err)
 	}

@@ -370,3 +370,40 @@ func conclusion(rt *rapid.T, w *world, began time.Time) object {
 	}
 	return c
 }
+
+// TestSeedsDoNotTellWhatIsWithheld: the runbook looks at everything, for
+// people; a model is told of it what it may be shown.
+func TestSeedsDoNotTellWhatIsWithheld(t *testing.T) {
+	both(t, func(w *world) {
+		const words = "migration 42 failed"
+		began := time.Now().Add(-20 * time.Minute)
+		w.logged(began.Add(-time.Minute), "FATAL "+words+": column owner is missing")
+		incident := w.incident("container_restart_loop", ops.Critical, began)
+		seedOf := func() (seed string) {
+			w.set.Cooldown = 0
+			w.asks(llm.Scripted(func(r llm.Request) (llm.Reply, error) {
+				if seed == "" {
+					text, err := json.Marshal(r.Messages[0])
+					if err != nil {
+						t.Error(err)
+					}
+					seed = string(text)
+				}
+				return llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Text: "Nothing."}}}}, nil
+			}))
+			w.asked(incident)
+			return seed
+		}
+		if seed := seedOf(); !strings.Contains(seed, words) {
+			t.Fatalf("what the runbook showed is not told: %s", seed)
+		}
+		w.fields = map[string]bool{"logs": true}
+		if seed := seedOf(); strings.Contains(seed, words) || !strings.Contains(seed, "is withheld") {
+			t.Errorf("logs are withheld and told: %s", seed)
+		}
+		w.fields, w.withheld = nil, w.host.ID
+		if seed := seedOf(); seed == "" || strings.Contains(seed, words) {
+			t.Errorf("a runbook that looks at a withheld resource is told: %s", seed)
+		}
+	})
+}

@@ -33,6 +33,8 @@ type world struct {
 	suggested []ops.Note
 	past      Past
 	host, web ops.Resource
+	withheld  string // ID of a resource that models are not shown
+	fields    map[string]bool
 }
 
 func settings() Settings {
@@ -80,7 +82,8 @@ func (w *world) open() {
 			w.suggested = append(w.suggested, n)
 			return n, nil
 		},
-		Withheld: func(ops.Resource) bool { return false }})
+		Withheld:       func(r ops.Resource) bool { return r.ID != "" && r.ID == w.withheld },
+		WithheldFields: w.fields})
 	if err := v.Recover(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
