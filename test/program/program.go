@@ -36,7 +36,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(filepath.Dir(self), "reeve-under-test")
+	path := filepath.Join(filepath.Dir(self), "program", "reeve") // go build makes the folder
 	cmd := exec.Command("go", "build", "-o", path, "reeve/cmd/reeve")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -tags=grpcnotrace")
 	if out, err := cmd.CombinedOutput(); err != nil {
