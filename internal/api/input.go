@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -27,9 +26,7 @@ import (
 type plan struct {
 	fields []source
 	body   int // index of the body's field, -1 without one
-	// schema of the body, made when it is first asked for: all of them at start
-	// cost a start 20 ms and 6 MB.
-	schema func() *schema.Schema
+	schema *schema.Schema
 }
 
 type source struct {
@@ -43,7 +40,7 @@ func planOf(t reflect.Type) plan {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if _, ok := f.Tag.Lookup("body"); ok {
-			p.body, p.schema = i, sync.OnceValue(func() *schema.Schema { return schema.For(f.Type) })
+			p.body, p.schema = i, schema.For(f.Type)
 			continue
 		}
 		for _, in := range []string{"path", "query", "header"} {
@@ -180,7 +177,7 @@ func (p plan) decodeBody(r *http.Request, into reflect.Value) error {
 	if err := json.Unmarshal(text, &value); err != nil {
 		return ops.Because(ops.Invalid, err, "the body is not valid JSON")
 	}
-	if wrong := schema.Check(p.schema(), value); len(wrong) > 0 {
+	if wrong := schema.Check(p.schema, value); len(wrong) > 0 {
 		name := slices.Sorted(maps.Keys(wrong))[0]
 		e := ops.Errorf(ops.Invalid, "%s", strings.TrimSpace(name+" "+wrong[name]))
 		e.Fields = wrong
