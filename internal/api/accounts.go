@@ -17,8 +17,8 @@ import (
 const maxNameBytes = 64
 
 // userName is what an account may be called; it stands in the audit as
-// user:NAME. Its length is bounded apart: repeating such a class costs a start
-// 10 ms and megabytes.
+// user:NAME. Its length is bounded apart: a counted repetition of such a class
+// compiles to as many copies of it, which cost a start 9 ms and 3 MB.
 var userName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._@+-]*$`)
 
 func (s *Server) users(ctx context.Context, _ noInput) (List[UserView], error) {

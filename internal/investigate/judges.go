@@ -16,22 +16,23 @@ import (
 // of them: what is not said here, no runbook says.
 type judge struct {
 	takes []string // which fields of a Read it needs, beside Of
+	tells string   // the field that may be withheld from models of which it tells, "" for none
 	judge func(*Scene, Read) []Sign
 }
 
 // judges by the word that runbooks use.
 var judges = map[string]judge{
-	"level":     {[]string{"metric"}, judgeLevel},
-	"rose":      {[]string{"metric"}, judgeRose},
-	"top":       {[]string{"metric"}, judgeTop},
-	"changed":   {nil, judgeChanged},
-	"above":     {nil, judgeAbove},
-	"together":  {nil, judgeTogether},
-	"recurring": {nil, judgeRecurring},
-	"elsewhere": {nil, judgeElsewhere},
-	"state":     {[]string{"name"}, judgeState},
-	"event":     {[]string{"event"}, judgeEvent},
-	"log":       {nil, judgeLog},
+	"level":     {[]string{"metric"}, "", judgeLevel},
+	"rose":      {[]string{"metric"}, "", judgeRose},
+	"top":       {[]string{"metric"}, "", judgeTop},
+	"changed":   {nil, "attributes", judgeChanged},
+	"above":     {nil, "", judgeAbove},
+	"together":  {nil, "", judgeTogether},
+	"recurring": {nil, "notes", judgeRecurring},
+	"elsewhere": {nil, "", judgeElsewhere},
+	"state":     {[]string{"name"}, "attributes", judgeState},
+	"event":     {[]string{"event"}, "logs", judgeEvent},
+	"log":       {nil, "logs", judgeLog},
 }
 
 // judgeChanged names what changed shortly before it began. A change of the

@@ -274,23 +274,10 @@ func (q *inquiry) hidesNear() bool {
 	return false
 }
 
-// tells reports whether what a step shows tells of a field that is withheld.
+// tells reports whether what a step shows tells of one of these fields.
 func (s Step) tells(fields map[string]bool) bool {
-	if fields["processes"] && s.Tool == "list_processes" || fields["logs"] && s.Tool == "read_logs" {
-		return true
-	}
 	return slices.ContainsFunc(s.Reads, func(r Read) bool {
-		switch r.Judge {
-		case "log", "event":
-			return fields["logs"]
-		case "state", "changed":
-			return fields["attributes"]
-		case "top":
-			return fields["processes"]
-		case "recurring":
-			return fields["notes"]
-		}
-		return false
+		return fields[judges[r.Judge].tells] || fields["processes"] && strings.HasPrefix(r.Metric, "process_")
 	})
 }
 
