@@ -77,10 +77,10 @@ type Holding struct {
 	Held, Hold time.Duration // for how long it was seen, of how long it must
 }
 
-// Usual reports whether the condition is how things are for a while, like
-// updates that wait: its hold is a day or longer. It is told, but is no doubt
-// that things are well, or a machine with updates would never be.
-func (h Holding) Usual() bool { return h.Hold >= 24*time.Hour }
+// Soon reports whether it may be a finding within a day. What takes longer,
+// like updates that wait for a week, is told, but is no doubt that things are
+// well: a machine with updates would never be.
+func (h Holding) Soon() bool { return h.Hold-h.Held < 24*time.Hour }
 
 // A Reading is the newest value of one metric of a resource.
 type Reading struct {

@@ -234,14 +234,19 @@ func (v *reading) holding(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	in := make(map[string]ops.Resource, len(v.e.Scope))
+	for _, r := range v.e.Scope {
+		in[r.ID] = r
+	}
 	for _, row := range rows {
 		d, known := v.p.byName[row.Condition]
+		r, ours := in[row.ResourceID]
 		var t detect.Track
-		if !known || !v.scope[row.ResourceID] || json.Unmarshal([]byte(row.State), &t) != nil || t.Phase != detect.Holding {
+		if !known || !ours || json.Unmarshal([]byte(row.State), &t) != nil || t.Phase != detect.Holding {
 			continue // A track that cannot be read is package watch's to tell of.
 		}
 		v.e.Holding = append(v.e.Holding, brief.Holding{ResourceID: row.ResourceID, Condition: row.Condition, Severity: t.Severity,
-			Summary: d.Title, Since: t.BadSince, Held: t.Held, Hold: d.Hold})
+			Summary: d.Title, Since: t.BadSince, Held: t.Held, Hold: v.p.hold(d, r)})
 	}
 	return nil
 }

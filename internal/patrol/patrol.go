@@ -64,9 +64,12 @@ type Options struct {
 	Router      *llm.Router
 	Tools       func(tool.Profile, tool.Desk) tool.Toolbox // of one run
 	Definitions []detect.Definition
-	Knowledge   Knowledge
-	Settings    Settings
-	Modelling   Modelling
+	// Hold answers for how long a condition must be true of a resource, with
+	// the rules of the configuration; nil for what the definitions say.
+	Hold      func(detect.Definition, ops.Resource) time.Duration
+	Knowledge Knowledge
+	Settings  Settings
+	Modelling Modelling
 	// ConfigDigest is of the configuration in effect: another one than at the
 	// last start asks for a look.
 	ConfigDigest string
@@ -83,6 +86,7 @@ type Patrol struct {
 	router    *llm.Router
 	tools     func(tool.Profile, tool.Desk) tool.Toolbox
 	know      Knowledge
+	hold      func(detect.Definition, ops.Resource) time.Duration
 	set       Settings
 	modelling Modelling
 	digest    string
@@ -116,8 +120,11 @@ func New(o Options) (*Patrol, error) {
 	if err := o.Settings.Check(); err != nil {
 		return nil, err
 	}
-	p := &Patrol{log: o.Log, store: o.Store, metrics: o.Metrics, router: o.Router, tools: o.Tools, know: o.Knowledge, set: o.Settings, modelling: o.Modelling,
+	p := &Patrol{log: o.Log, store: o.Store, metrics: o.Metrics, router: o.Router, tools: o.Tools, know: o.Knowledge, hold: o.Hold, set: o.Settings, modelling: o.Modelling,
 		digest: o.ConfigDigest, node: o.Node, started: time.Now().UTC(), byName: map[string]detect.Definition{}, advice: map[string]brief.Advice{}}
+	if p.hold == nil {
+		p.hold = func(d detect.Definition, _ ops.Resource) time.Duration { return d.Hold }
+	}
 	for _, d := range o.Definitions {
 		p.byName[d.Name] = d
 		p.advice[d.Name] = brief.Advice{Title: d.Title, Role: int(d.Role), Causes: d.Causes, Checks: d.Checks, Future: d.Future}

@@ -217,7 +217,7 @@ func sortFindings(l *look) string {
 // doubtful counts the conditions that may be findings soon.
 func (l *look) doubtful() (n int) {
 	for _, h := range l.estate.Holding {
-		if !h.Usual() {
+		if h.Soon() {
 			n++
 		}
 	}

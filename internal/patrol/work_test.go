@@ -278,12 +278,27 @@ func TestChangedConfigurationAsksOnce(t *testing.T) {
 // What waits for a week before it is a finding is told, and does not keep an
 // estate from being well; what may be a finding in minutes does.
 func TestOnlyWhatMayBeAFindingSoonIsADoubt(t *testing.T) {
-	for condition, want := range map[string]ops.RunHealth{"updates_security_pending": ops.RunHealthy, "host_cpu_high": ops.RunInconclusive} {
-		t.Run(condition, func(t *testing.T) {
-			st := storetest.SQLite(t)
-			p := newPatrol(t, st, nil)
+	const updates = "updates_security_pending"
+	for name, x := range map[string]struct {
+		condition  string
+		held, hold time.Duration // hold as configured, 0 for as defined
+		want       ops.RunHealth
+	}{
+		"a week to go":        {updates, time.Minute, 0, ops.RunHealthy},
+		"the last hours":      {updates, 7*24*time.Hour - 5*time.Hour, 0, ops.RunInconclusive},
+		"configured to hours": {updates, time.Minute, 3 * time.Hour, ops.RunInconclusive},
+		"minutes to go":       {"host_cpu_high", time.Minute, 0, ops.RunInconclusive},
+		"configured to days":  {"host_cpu_high", time.Minute, 72 * time.Hour, ops.RunHealthy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st, condition, want := storetest.SQLite(t), x.condition, x.want
+			p := newPatrol(t, st, func(o *Options) {
+				if x.hold != 0 {
+					o.Hold = func(detect.Definition, ops.Resource) time.Duration { return x.hold }
+				}
+			})
 			populate(t, st, estateOfTwo())
-			state, err := json.Marshal(detect.Track{Phase: detect.Holding, BadSince: time.Now().Add(-time.Minute), Severity: ops.Warning, Held: time.Minute, Last: detect.Bad})
+			state, err := json.Marshal(detect.Track{Phase: detect.Holding, BadSince: time.Now().Add(-time.Minute), Severity: ops.Warning, Held: x.held, Last: detect.Bad})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -100,6 +100,12 @@ func resolve(base settings, rules []Rule, r ops.Resource) settings {
 	return s
 }
 
+// Hold answers for how long a condition of a resource must be true before it
+// is a finding, with the rules of the configuration.
+func (w *Watch) Hold(d detect.Definition, r ops.Resource) time.Duration {
+	return resolve(plain(d), w.rules, r).def.Hold
+}
+
 // CheckRules answers what is wrong with rules, by index.
 func CheckRules(defs []detect.Definition, rules []Rule) map[int]string {
 	wrong := map[int]string{}
