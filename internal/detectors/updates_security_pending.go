@@ -9,7 +9,7 @@ import (
 
 var _ = all.Add(detect.Definition{
 	Name:  "updates_security_pending",
-	Title: "Security updates have waited for a week",
+	Title: "Security updates wait to be installed",
 	Doc: "Security updates were pending without a break for seven days in which the host was watched. Updates that are installed within " +
 		"a week, by hand or by themselves, are no finding. It clears when none is pending.",
 	Kinds:   []ops.Kind{ops.KindHost},

@@ -280,6 +280,10 @@ func (d *desk) proven(facts []evidence.Known, texts []string, limit int) string 
 			d.strike(ops.RunRejection{What: s, Reason: "detectors see problems, or not all was seen"})
 			continue
 		}
+		if d.troubled && strings.TrimSpace(s) != "" && !english(s) {
+			d.strike(ops.RunRejection{What: s, Reason: "it does not read like English, so whether it talks problems away cannot be judged"})
+			continue
+		}
 		kept = append(kept, s)
 	}
 	clean = redact.Text(strings.TrimSpace(strings.Join(kept, "")))
