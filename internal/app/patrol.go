@@ -42,7 +42,7 @@ func (s *Server) openPatrol() error {
 	}
 	s.patrol, err = patrol.New(patrol.Options{
 		Log: s.log, Store: s.store, Metrics: s.metrics, Router: s.router, Definitions: detectors.All(), Hold: s.watch.Hold, Tools: s.toolsOf,
-		Knowledge: patrol.Knowledge{Notes: s.know.ForScope, Before: s.before},
+		Knowledge: patrol.Knowledge{Notes: s.know.ForScope, Before: s.before, Suggest: s.know.Suggest},
 		Settings:  patrolSettings(s.config.Patrol), ConfigDigest: digest, Node: name + ":" + s.config.Data,
 		Modelling: patrol.Modelling{Withhold: withheld(m.Withhold), Pseudonymise: m.Pseudonymise, RunInput: m.Ceilings.RunInput, RunTokens: m.Ceilings.RunTokens},
 	})

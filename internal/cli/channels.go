@@ -140,11 +140,7 @@ func (s *session) listDeliveries(l list, q url.Values) error {
 }
 
 func (s *session) deliveryTable(all []ops.Delivery) {
-	ids := make([]string, len(all))
-	for i, d := range all {
-		ids[i] = d.ID
-	}
-	short := shortened(ids)
+	short := shortened(each(all, func(d ops.Delivery) string { return d.ID }))
 	t := s.page.table("!ID", "!WHEN", "CHANNEL", "!STATE", "WHAT", "TITLE", ">TRIES", "ERROR")
 	for _, d := range all {
 		at := d.DeliveredAt

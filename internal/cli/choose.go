@@ -174,6 +174,15 @@ func (s *session) byBeginning(ctx context.Context, what, typed string) (string, 
 	return "", missing
 }
 
+// each answers what f answers of each.
+func each[T any](all []T, f func(T) string) []string {
+	texts := make([]string, len(all))
+	for i, x := range all {
+		texts[i] = f(x)
+	}
+	return texts
+}
+
 // shortened answers IDs cut to the shortest length at which they differ, at
 // least so long that two of different times do.
 func shortened(ids []string) map[string]string {

@@ -85,7 +85,7 @@ func (s *session) listFindings(ctx context.Context, q url.Values, limit int) err
 		s.page.line("no findings%s", suchAs(q))
 		return nil
 	}
-	names, err := s.resourceNames(ctx, all)
+	names, err := s.resourceNames(ctx, concerned(all))
 	if err != nil {
 		return err
 	}
@@ -113,11 +113,11 @@ func (s *session) more(l list) {
 	}
 }
 
-// resourceNames answers the resources of findings by ID, those that were
-// removed under their last names.
-func (s *session) resourceNames(ctx context.Context, all []ops.Finding) (map[string]ops.Resource, error) {
+// resourceNames answers resources by ID, those that were removed under their
+// last names; the ID "" is of none.
+func (s *session) resourceNames(ctx context.Context, ids []string) (map[string]ops.Resource, error) {
 	names := map[string]ops.Resource{}
-	if len(all) == 0 {
+	if !slices.ContainsFunc(ids, func(id string) bool { return id != "" }) {
 		return names, nil
 	}
 	var l struct{ Items []ops.Resource }
@@ -127,7 +127,7 @@ func (s *session) resourceNames(ctx context.Context, all []ops.Finding) (map[str
 	for _, r := range l.Items {
 		names[r.ID] = r
 	}
-	if !slices.ContainsFunc(all, func(f ops.Finding) bool { return names[f.ResourceID].ID == "" }) {
+	if !slices.ContainsFunc(ids, func(id string) bool { return id != "" && names[id].ID == "" }) {
 		return names, nil
 	}
 	if err := s.get(ctx, "/api/v1/resources?all=true&presence=removed", &l); err != nil {
@@ -139,24 +139,25 @@ func (s *session) resourceNames(ctx context.Context, all []ops.Finding) (map[str
 	return names, nil
 }
 
-// nameOf answers how a finding's resource is called. Of one that nobody knows
-// any more there is only the ID.
-func nameOf(f ops.Finding, r ops.Resource) string {
+// concerned answers the IDs of the resources of findings.
+func concerned(all []ops.Finding) []string {
+	return each(all, func(f ops.Finding) string { return f.ResourceID })
+}
+
+// nameOf answers how a resource is called. Of one that nobody knows any more
+// there is only the ID.
+func nameOf(id string, r ops.Resource) string {
 	if r.ID == "" || r.Presence == ops.Removed {
-		return "(removed) " + first(r.Name, f.ResourceID)
+		return "(removed) " + first(r.Name, id)
 	}
-	return first(r.Name, f.ResourceID)
+	return first(r.Name, id)
 }
 
 // narrowPage is the width below which a summary has no room beside the rest.
 const narrowPage = 110
 
 func (s *session) findingTable(all []ops.Finding, names map[string]ops.Resource, now time.Time) {
-	ids := make([]string, len(all))
-	for i, f := range all {
-		ids[i] = f.ID
-	}
-	short := shortened(ids)
+	short := shortened(each(all, func(f ops.Finding) string { return f.ID }))
 	heads := []string{"!ID", "!SEVERITY", "STATE", "HOST", "RESOURCE", ">SINCE", "SUMMARY"}
 	narrow := s.page.width > 0 && s.page.width < narrowPage
 	if narrow { // There the summary stands below.
@@ -166,7 +167,7 @@ func (s *session) findingTable(all []ops.Finding, names map[string]ops.Resource,
 	for _, f := range all {
 		r := names[f.ResourceID]
 		t.add(of(short[f.ID]), cell{string(f.Severity), severityStyle(f.Severity)}, of(findingState(f, now)), of(r.HostName),
-			of(nameOf(f, r)), of(age(now, f.FirstSeen)), of(f.Summary))
+			of(nameOf(f.ResourceID, r)), of(age(now, f.FirstSeen)), of(f.Summary))
 		if narrow {
 			t.note(f.Summary)
 		}
@@ -217,7 +218,7 @@ func (s *session) oneFinding(ctx context.Context, typed string) error {
 func findingFields(f findingAnswer, now time.Time) [][2]string {
 	on := "(removed) " + f.ResourceID
 	if r := f.Resource; r != nil {
-		on = fmt.Sprintf("%s %s on %s (%s)", r.Kind, nameOf(f.Finding, *r), r.HostName, r.ID)
+		on = fmt.Sprintf("%s %s on %s (%s)", r.Kind, nameOf(f.ResourceID, *r), r.HostName, r.ID)
 	}
 	rows := [][2]string{{"id", f.ID}, {"condition", f.Condition}, {"resource", on}, {"state", findingState(f.Finding, now)},
 		{"since", stamp(f.FirstSeen) + ", " + age(now, f.FirstSeen) + " ago"}, {"last seen", stamp(f.LastSeen)}, {"episode", fmt.Sprint(f.Episode)}}

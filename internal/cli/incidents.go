@@ -69,11 +69,7 @@ func (s *session) listIncidents(ctx context.Context, q url.Values, limit int) er
 		s.page.line("no incidents%s", suchAs(q))
 		return nil
 	}
-	ids := make([]string, len(all))
-	for i, x := range all {
-		ids[i] = x.ID
-	}
-	short, now := shortened(ids), time.Now()
+	short, now := shortened(each(all, func(x ops.Incident) string { return x.ID })), time.Now()
 	t := s.page.table("!ID", "!SEVERITY", "!STATE", "TITLE", ">ACTIVE", ">MEMBERS", ">OPENED AGO", "OWNER")
 	for _, i := range all {
 		t.add(of(short[i.ID]), cell{string(i.Severity), severityStyle(i.Severity)}, of(string(i.State)), of(i.Title),
@@ -137,7 +133,7 @@ func (s *session) showMembers(i incidentAnswer) {
 		if m.FindingID == i.RootID {
 			reason = first(reason, "the root")
 		}
-		t.add(of(m.FindingID), cell{string(f.Severity), severityStyle(f.Severity)}, of(string(f.State)), of(nameOf(f, i.Resources[f.ResourceID])), of(f.Summary), of(reason))
+		t.add(of(m.FindingID), cell{string(f.Severity), severityStyle(f.Severity)}, of(string(f.State)), of(nameOf(f.ResourceID, i.Resources[f.ResourceID])), of(f.Summary), of(reason))
 	}
 	t.print()
 }

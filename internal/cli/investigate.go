@@ -159,11 +159,7 @@ func (s *session) listInvestigations(ctx context.Context, q url.Values, limit in
 		s.page.line("no investigations%s; `reeve investigate INCIDENT` asks for one", suchAs(q))
 		return nil
 	}
-	ids := make([]string, len(all))
-	for i, x := range all {
-		ids[i] = x.ID
-	}
-	short, now := shortened(ids), time.Now()
+	short, now := shortened(each(all, func(x ops.Investigation) string { return x.ID })), time.Now()
 	t := s.page.table("!ID", "!STATE", "!INCIDENT", "!BY", ">QUEUED AGO", "SUMMARY")
 	for _, i := range all {
 		t.add(of(short[i.ID]), of(string(i.State)), of(i.IncidentID), of(first(i.Model, "runbook")), of(age(now, i.QueuedAt)), of(first(i.Summary, i.Err)))

@@ -70,19 +70,27 @@ func (s *session) listNotes(ctx context.Context, path string, q url.Values, limi
 		s.page.line("no notes%s; `reeve note add TEXT` writes one", suchAs(q))
 		return nil
 	}
-	ids := make([]string, len(all))
-	for i, n := range all {
-		ids[i] = n.ID
+	names, err := s.resourceNames(ctx, each(all, func(n ops.Note) string { return n.ResourceID }))
+	if err != nil {
+		return err
 	}
-	short, now := shortened(ids), time.Now()
+	short, now := shortened(each(all, func(n ops.Note) string { return n.ID })), time.Now()
 	t := s.page.table("!ID", "!STATE", "!KIND", "ABOUT", "CONDITION", "TEXT", "BY", ">AGO")
 	for _, n := range all {
-		t.add(of(short[n.ID]), of(string(n.State)), of(n.Kind), of(first(n.ResourceID, "the estate")), of(n.Condition),
+		t.add(of(short[n.ID]), of(string(n.State)), of(n.Kind), of(aboutOf(n, names)), of(n.Condition),
 			of(strings.ReplaceAll(n.Text, "\n", " ")), of(n.Author), of(age(now, n.At)))
 	}
 	t.print()
 	s.more(l)
 	return nil
+}
+
+// aboutOf answers what a note is about.
+func aboutOf(n ops.Note, names map[string]ops.Resource) string {
+	if n.ResourceID == "" {
+		return "the estate"
+	}
+	return nameOf(n.ResourceID, names[n.ResourceID])
 }
 
 func (s *session) oneNote(ctx context.Context, typed string) error {
@@ -95,8 +103,12 @@ func (s *session) oneNote(ctx context.Context, typed string) error {
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
+	names, err := s.resourceNames(ctx, []string{n.ResourceID})
+	if err != nil {
+		return err
+	}
 	s.page.paragraph("", n.Text)
-	s.fields([][2]string{{"id", n.ID}, {"kind", n.Kind}, {"state", string(n.State)}, {"about", first(n.ResourceID, "the estate")}, {"condition", n.Condition},
+	s.fields([][2]string{{"id", n.ID}, {"kind", n.Kind}, {"state", string(n.State)}, {"about", aboutOf(n, names)}, {"condition", n.Condition},
 		{"finding", n.FindingID}, {"written", stamp(n.At) + " by " + n.Author}, {"decided by", n.DecidedBy}})
 	return nil
 }

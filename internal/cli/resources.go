@@ -118,11 +118,7 @@ func byKind(l list) ([]json.RawMessage, error) {
 }
 
 func (s *session) resourceTable(all []ops.Resource) {
-	ids := make([]string, len(all))
-	for i, r := range all {
-		ids[i] = r.ID
-	}
-	short, now := shortened(ids), time.Now()
+	short, now := shortened(each(all, func(r ops.Resource) string { return r.ID })), time.Now()
 	t := s.page.table("!ID", "KIND", "NAME", "HOST", "!PRESENCE", "STATE", ">SEEN AGO")
 	for _, r := range all {
 		seen := string(r.Presence)

@@ -91,7 +91,7 @@ func (s *session) statusVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			names, err := s.resourceNames(c.Context(), findings)
+			names, err := s.resourceNames(c.Context(), concerned(findings))
 			if err != nil {
 				return err
 			}

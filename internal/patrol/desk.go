@@ -54,6 +54,7 @@ type desk struct {
 	known    []string // conditions
 	resolve  func(ctx context.Context, ref string) (ops.Resource, error)
 	file     filing
+	take     func(ctx context.Context, n ops.Note, model string) (ops.Note, error) // suggested notes
 	see      func(kind string, data any)
 
 	mu       sync.Mutex
@@ -63,6 +64,7 @@ type desk struct {
 	rejected []ops.RunRejection
 	held     int // claims that were accepted
 	said     []saying
+	notes    int // that were suggested
 }
 
 // A filing is where accepted reports go: the store, or for a replay nowhere.
@@ -83,7 +85,25 @@ type saying struct {
 
 // tool answers the desk as the tools see it.
 func (d *desk) tool() tool.Desk {
-	return tool.Desk{Report: d.report, Assess: d.assess, Resolve: d.place, Now: d.now}
+	return tool.Desk{Report: d.report, Assess: d.assess, Suggest: d.suggest, Resolve: d.place, Now: d.now}
+}
+
+// mostNotes is how many notes a model may suggest in one run.
+const mostNotes = 3
+
+// suggest hands a note to where people decide on it.
+func (d *desk) suggest(ctx context.Context, n ops.Note) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.notes >= mostNotes {
+		return "", ops.Errorf(ops.TooMany, "a run may suggest %d notes, and did", mostNotes)
+	}
+	saved, err := d.take(ctx, n, d.model())
+	if err != nil {
+		return "", err
+	}
+	d.notes++
+	return "suggested as " + saved.ID + "; a person decides", nil
 }
 
 // place answers a resource of the scope, or one around it, by ID, short name,

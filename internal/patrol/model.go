@@ -97,7 +97,7 @@ func (c *consultation) open(items []ops.RunItem) {
 
 func (c *consultation) newDesk(items []ops.RunItem) *desk {
 	d := &desk{now: c.l.estate.Now, run: c.l.run.ID, model: func() string { return c.asked }, scope: map[string]ops.Resource{}, around: map[string]ops.Resource{},
-		open: map[string]ops.Finding{}, items: map[string]ops.RunItem{}, assessed: map[string]ops.Assessment{}, advice: map[string]string{}, see: c.l.see,
+		open: map[string]ops.Finding{}, items: map[string]ops.RunItem{}, assessed: map[string]ops.Assessment{}, advice: map[string]string{}, see: c.l.see, take: c.p.know.Suggest,
 		kinds: func(condition string) ([]ops.Kind, bool) {
 			def, ok := c.p.byName[condition]
 			return def.Kinds, ok

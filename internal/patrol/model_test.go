@@ -425,3 +425,28 @@ func TestUsualRunKeepsItsBudget(t *testing.T) {
 		t.Errorf("the instructions take %d tokens", fixed)
 	}
 }
+
+// A model suggests notes, a few in a run; they go to where a person decides.
+func TestModelSuggestsAFewNotes(t *testing.T) {
+	st := storetest.SQLite(t)
+	var notes []ops.Note
+	with := withModel(script(nil))
+	p := newPatrol(t, st, func(o *Options) {
+		with(o)
+		o.Knowledge.Suggest = func(_ context.Context, n ops.Note, model string) (ops.Note, error) {
+			n.ID, n.Author = "nte_1", model
+			notes = append(notes, n)
+			return n, nil
+		}
+	})
+	d := (&consultation{p: p, l: &look{}, asked: "test:one"}).newDesk(nil).tool()
+	for i := range mostNotes + 2 {
+		_, err := d.Suggest(t.Context(), ops.Note{Kind: "note", Text: "backups run at two"})
+		if (err != nil) != (i >= mostNotes) {
+			t.Errorf("note %d: %v", i+1, err)
+		}
+	}
+	if len(notes) != mostNotes || notes[0].Author != "test:one" {
+		t.Errorf("%+v", notes)
+	}
+}

@@ -54,6 +54,8 @@ type Knowledge struct {
 	// Before tells the last time that a condition was true of a resource and
 	// what solved it; "" for never.
 	Before func(ctx context.Context, condition, resourceID string) (string, error)
+	// Suggest takes a note that a model suggests; a person decides on it.
+	Suggest func(ctx context.Context, n ops.Note, model string) (ops.Note, error)
 }
 
 // Options are what New takes.

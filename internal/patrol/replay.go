@@ -154,6 +154,7 @@ func (h *hearsay) tool() tool.Desk {
 			h.said = append(h.said, saying{"verdict", a.FindingID, "", string(a.Verdict)})
 			return "noted", nil
 		},
+		Suggest: func(context.Context, ops.Note) (string, error) { return "suggested; a person decides", nil },
 		Resolve: func(ctx context.Context, ref string) (ops.Resource, error) {
 			for alias, id := range h.rec.Aliases {
 				if ref == alias || ref == id {

@@ -35,8 +35,9 @@ func newPatrol(t testing.TB, st *store.Store, change func(*Options)) *Patrol {
 	t.Cleanup(func() { metrics.Close() })
 	o := Options{Log: quietLog, Store: st, Metrics: metrics, Router: llm.New(quietLog, llm.Options{}), Definitions: detectors.All(), Settings: settings(),
 		ConfigDigest: "a", Node: "node", Knowledge: Knowledge{
-			Notes:  func(context.Context, []string) ([]ops.Note, error) { return nil, nil },
-			Before: func(context.Context, string, string) (string, error) { return "", nil }}}
+			Notes:   func(context.Context, []string) ([]ops.Note, error) { return nil, nil },
+			Before:  func(context.Context, string, string) (string, error) { return "", nil },
+			Suggest: func(_ context.Context, n ops.Note, _ string) (ops.Note, error) { return n, nil }}}
 	if change != nil {
 		change(&o)
 	}

@@ -25,7 +25,8 @@ func TestAPatrolsModelReadsLiveLogs(t *testing.T) {
 			return llmfake.Reply{Calls: []llmfake.Call{{Name: "read_logs", Input: `{"resource":"shop","minutes":60}`}}}
 		case sent.Load() == "" && len(last.Results) > 0:
 			sent.Store(last.Results[0].Text)
-			return llmfake.Reply{Calls: []llmfake.Call{{Name: "assess_finding", Input: `{"finding":"F1","verdict":"present",` +
+			return llmfake.Reply{Calls: []llmfake.Call{{Name: "more_tools", Input: `{"names":["suggest_note"]}`}, {Name: "suggest_note",
+				Input: `{"kind":"note","resource":"shop","text":"The shop reads its configuration at the start."}`}, {Name: "assess_finding", Input: `{"finding":"F1","verdict":"present",` +
 				`"note":"The shop ends because its configuration is missing.","claims":[{"kind":"quote","text":"cannot open /etc/shop.conf"}]}`}}}
 		}
 		return llmfake.Reply{Text: "Done."}
@@ -51,6 +52,9 @@ func TestAPatrolsModelReadsLiveLogs(t *testing.T) {
 		t.Errorf("the secret is told: %s\n%s", log, out)
 	}
 	has(t, "the run", out, "configuration is missing", `"tool": "read_logs"`)
+	if notes, code := reeve(t, p, "notes"); code != 0 || !strings.Contains(notes, "suggested") || !strings.Contains(notes, " shop ") || !strings.Contains(notes, "at the start.") {
+		t.Errorf("exit %d: %s", code, notes)
+	}
 	if now, ok := find(p, "active", "container_restart_loop", "shop"); !ok || now.ID != loop.ID || now.State != loop.State || now.Severity != loop.Severity {
 		t.Errorf("the finding changed: %+v", now)
 	}
