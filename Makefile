@@ -7,7 +7,7 @@ GO ?= go
 PROG := bin/reeve
 
 .DEFAULT_GOAL := help
-.PHONY: run build test check bench soak fuzz dev web generate help
+.PHONY: run build test check bench soak fuzz dev web generate proto help
 
 run: ## watch this machine and print the address of the page (ARGS="--data DIR ...")
 	$(GO) run ./cmd/reeve up $(ARGS)
@@ -35,6 +35,9 @@ web: ## build the page into web/dist (needs Node)
 
 generate: ## write docs/generated again
 	$(GO) test ./internal/app ./internal/api ./internal/cli -run Generated -update
+
+proto: ## write internal/linkpb again from link.proto (needs protoc)
+	scripts/proto
 
 dev: ## the server on a throw-away folder, and the page with reload (needs Node)
 	scripts/dev

@@ -15,9 +15,6 @@ import (
 	"reeve/internal/redact"
 )
 
-// hostIDs is the prefix of host keys.
-const hostIDs = "host"
-
 // Identity answers who this host is. Its key is made once and kept in the
 // file host_key of dataDir: names and addresses may change, the key does not.
 func Identity(dataDir string, env collect.Env) (ops.HostIdentity, error) {
@@ -31,14 +28,14 @@ func Identity(dataDir string, env collect.Env) (ops.HostIdentity, error) {
 func hostKey(path string) (string, error) {
 	key := firstLine(path)
 	switch _, err := os.Stat(path); {
-	case err == nil && ops.IDKind(key) == hostIDs:
+	case err == nil && ops.IDKind(key) == ops.HostID:
 		return key, nil
 	case err == nil:
 		return "", ops.Errorf(ops.Invalid, "%s does not hold a host key; put it back from a backup, or remove it to appear as a new host", path)
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
-	key = ops.NewID(hostIDs)
+	key = ops.NewID(ops.HostID)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", fmt.Errorf("keep the host key: %w", err)
 	}

@@ -23,6 +23,9 @@ const (
 	RunID      = "run"
 	TriggerID  = "trg"
 	CallID     = "mdc"
+	HostID     = "host"
+	InviteID   = "ivt"
+	ServerID   = "srv"
 
 	InvestigationID = "inv"
 	NoteID          = "nte"

@@ -127,7 +127,7 @@ type Resource struct {
 	Desired    Attrs             `json:"desired,omitempty" doc:"What a person, a policy or an API call wants of it."`
 	Observed   Attrs             `json:"observed,omitempty" doc:"What was last seen of it."`
 	Presence   Presence          `json:"presence" enum:"present,absent,removed"`
-	Reachable  string            `json:"reachability" doc:"online, or unknown while its host is not heard of."`
+	Reachable  string            `json:"reachability" doc:"Of a host its state; of what is on it online, or unknown while the host is not heard of."`
 	FirstSeen  time.Time         `json:"first_seen_at"`
 	ObservedAt time.Time         `json:"observed_at"`
 	Generation int64             `json:"generation" doc:"Raised when the thing behind the key was replaced."`

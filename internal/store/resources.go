@@ -13,7 +13,8 @@ import (
 )
 
 const resourceColumns = `id, kind, name, host_id, host_name, parent_id, key_host, key_source, key_key, labels, desired, observed,
-	presence, reachability, first_seen_ms, observed_ms, generation, version`
+	presence, COALESCE((SELECT h.state FROM host h WHERE h.resource_id = resource.host_id AND h.state <> 'removed'), 'online'),
+	first_seen_ms, observed_ms, generation, version`
 
 func scanResource(row interface{ Scan(...any) error }) (ops.Resource, error) {
 	var r ops.Resource
@@ -22,6 +23,7 @@ func scanResource(row interface{ Scan(...any) error }) (ops.Resource, error) {
 	err := row.Scan(&r.ID, &r.Kind, &r.Name, &r.HostID, &r.HostName, &r.ParentID, &r.Key.Host, &r.Key.Source, &r.Key.Key,
 		&labels, &desired, &observed, &r.Presence, &r.Reachable, &first, &seen, &r.Generation, &r.Version)
 	r.FirstSeen, r.ObservedAt = fromMS(first), fromMS(seen)
+	r.Reachable = ops.ReachableOf(r.Kind, ops.HostState(r.Reachable))
 	return r, errors.Join(err, fromJSON(labels, &r.Labels), fromJSON(desired, &r.Desired), fromJSON(observed, &r.Observed))
 }
 
@@ -196,10 +198,10 @@ func (tx *Tx) SaveResource(ctx context.Context, r ops.Resource, thing string) er
 	if r.Version == 0 {
 		_, err := tx.q.ExecContext(ctx, `
 			INSERT INTO resource (id, kind, name, host_id, host_name, parent_id, key_host, key_source, key_key, labels, observed,
-				presence, reachability, thing, first_seen_ms, observed_ms)
-			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)`,
+				presence, thing, first_seen_ms, observed_ms)
+			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)`,
 			r.ID, r.Kind, r.Name, r.HostID, r.HostName, r.ParentID, r.Key.Host, r.Key.Source, r.Key.Key, toJSON(r.Labels),
-			toJSON(r.Observed), r.Presence, r.Reachable, thing, toMS(r.FirstSeen), toMS(r.ObservedAt))
+			toJSON(r.Observed), r.Presence, thing, toMS(r.FirstSeen), toMS(r.ObservedAt))
 		if err != nil {
 			return fmt.Errorf("insert resource %s: %w", r.ID, err)
 		}
@@ -207,10 +209,10 @@ func (tx *Tx) SaveResource(ctx context.Context, r ops.Resource, thing string) er
 	}
 	ok, err := one(tx.q.ExecContext(ctx, `
 		UPDATE resource SET kind = $1, name = $2, host_name = $3, parent_id = $4, labels = $5, observed = $6, presence = $7,
-			reachability = $8, thing = $9, observed_ms = $10, generation = $11, version = version + 1
-		WHERE id = $12 AND version = $13`,
+			thing = $8, observed_ms = $9, generation = $10, version = version + 1
+		WHERE id = $11 AND version = $12`,
 		r.Kind, r.Name, r.HostName, r.ParentID, toJSON(r.Labels), toJSON(r.Observed), r.Presence,
-		r.Reachable, thing, toMS(r.ObservedAt), r.Generation, r.ID, r.Version))
+		thing, toMS(r.ObservedAt), r.Generation, r.ID, r.Version))
 	if err != nil {
 		return fmt.Errorf("update resource %s: %w", r.ID, err)
 	}

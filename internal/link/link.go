@@ -1,0 +1,137 @@
+// Package link carries the protocol between an agent and its server: one
+// connection that the agent dials, mutual TLS inside it with both sides
+// pinned, and RPC in both directions over it. The connection is plain TCP, or
+// a WebSocket where only HTTP passes; the TLS inside is the same, so a proxy
+// that ends TLS of its own sees nothing and can fake nothing.
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/hashicorp/yamux"
+
+	"reeve/internal/ops"
+	"reeve/internal/pki"
+)
+
+// The protocols, as TLS names them.
+const (
+	linkALPN = "reeve-link/1" // with a certificate on both sides
+	joinALPN = "reeve-join/1" // the agent has none yet
+)
+
+// Path is where a WebSocket of an agent is taken.
+const Path = "/agent/v1/link"
+
+// Protocols are the versions of the messages that this build speaks, the
+// newest first.
+var Protocols = []uint32{1}
+
+const (
+	handshakeTimeout = 15 * time.Second
+	// MaxMessage bounds one message: a report of a host with thousands of
+	// resources has a few MB.
+	MaxMessage = 32 << 20
+	// keepAlive notices a connection whose other end is gone.
+	keepAlive   = 15 * time.Second
+	idleTimeout = 5 * time.Minute
+)
+
+// Speaks answers the newest protocol that both sides speak, 0 for none.
+func Speaks(theirs []uint32) uint32 {
+	for _, ours := range Protocols {
+		for _, p := range theirs {
+			if p == ours {
+				return p
+			}
+		}
+	}
+	return 0
+}
+
+// LooksLikeLink reports whether a TLS client asks for an agent's protocol and
+// not for the page.
+func LooksLikeLink(protos []string) bool {
+	return len(protos) == 1 && (protos[0] == linkALPN || protos[0] == joinALPN)
+}
+
+// hostTLS are the settings of an agent that has a certificate.
+func hostTLS(cert *tls.Certificate, trust []*x509.Certificate, now func() time.Time) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, NextProtos: []string{linkALPN}, ServerName: pki.ServerName, RootCAs: pki.Pool(trust), Time: now,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil },
+	}
+}
+
+// joinTLS are the settings of an agent that knows nothing but the fingerprint
+// of the server's authority. The chain is verified as always, against the one
+// authority in it that has the fingerprint.
+func joinTLS(fingerprint string, now func() time.Time) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, NextProtos: []string{joinALPN}, ServerName: pki.ServerName, InsecureSkipVerify: true, Time: now,
+		VerifyConnection: func(s tls.ConnectionState) error {
+			for _, c := range s.PeerCertificates[1:] {
+				if pki.Fingerprint(c) != fingerprint {
+					continue
+				}
+				_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: pki.ServerName, Roots: pki.Pool([]*x509.Certificate{c}),
+					CurrentTime: now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+				return err
+			}
+			return ops.Errorf(ops.Forbidden, "the server has another authority than the line to join with says: it is not the one that made the line, or somebody is in between")
+		},
+	}
+}
+
+// muxConfig are the settings of streams over one connection.
+func muxConfig() *yamux.Config {
+	c := yamux.DefaultConfig()
+	c.LogOutput, c.KeepAliveInterval, c.ConnectionWriteTimeout = io.Discard, keepAlive, keepAlive
+	c.StreamOpenTimeout, c.StreamCloseTimeout = keepAlive, idleTimeout
+	return c
+}
+
+// overMux answers a client whose requests are streams of a connection.
+func overMux(session *yamux.Session) *http.Client {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Client{Transport: &http.Transport{
+		Protocols: protocols, DisableCompression: true, MaxConnsPerHost: 1,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return session.OpenStream()
+		},
+	}}
+}
+
+// answer answers requests that come over streams until the connection ends.
+func answer(session *yamux.Session, handler http.Handler) {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: handler, Protocols: protocols, ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 24 * time.Hour}
+	server.Serve(listener{session})
+	server.Close()
+}
+
+// listener is a session as HTTP sees it.
+type listener struct{ *yamux.Session }
+
+func (l listener) Accept() (net.Conn, error) { return l.Session.AcceptStream() }
+
+// clientOptions and handlerOptions bound messages on both sides.
+var (
+	clientOptions  = []connect.ClientOption{connect.WithReadMaxBytes(MaxMessage), connect.WithSendMaxBytes(MaxMessage)}
+	handlerOptions = []connect.HandlerOption{connect.WithReadMaxBytes(MaxMessage), connect.WithSendMaxBytes(MaxMessage)}
+)
+
+// base is the address of every request: there is one other end.
+const base = "http://link"

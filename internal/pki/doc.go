@@ -1,0 +1,2 @@
+// Package pki makes and reads certificates.
+package pki
