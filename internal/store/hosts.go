@@ -230,3 +230,21 @@ func (tx *Tx) SaveClocks(ctx context.Context, clocks []Clock) error {
 	}
 	return nil
 }
+
+// RemoveResourcesOf marks all that was seen on a host as removed.
+func (tx *Tx) RemoveResourcesOf(ctx context.Context, hostKey string, why Why) error {
+	rows, err := tx.q.QueryContext(ctx, `UPDATE resource SET presence = 'removed', version = version + 1 WHERE key_host = $1 AND presence <> 'removed'
+		RETURNING id, kind, name, host_name`, hostKey)
+	if err != nil {
+		return fmt.Errorf("remove the resources of %s: %w", hostKey, err)
+	}
+	_, err = collectRows(rows, func(r *sql.Rows) (struct{}, error) {
+		t := ops.Transition{Actor: why.Actor, OnBehalf: why.OnBehalf, Verb: "remove", Object: "resource", To: string(ops.Removed), Reason: why.Reason, Facts: map[string]string{}}
+		var kind, name, host string
+		err := r.Scan(&t.ObjectID, &kind, &name, &host)
+		t.Facts["kind"], t.Facts["name"], t.Facts["host"] = kind, name, host
+		tx.Record(t)
+		return struct{}{}, err
+	})
+	return err
+}

@@ -1,0 +1,171 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"reeve/internal/ops"
+	"reeve/internal/reach"
+	"reeve/internal/store"
+)
+
+// JudgeEvery is the period of the pass that judges.
+const JudgeEvery = 5 * time.Second
+
+const (
+	monitorLease = "fleet_monitor"
+	leaseLife    = 3 * JudgeEvery
+	// batch is how many hosts are moved in one transaction.
+	batch = 200
+)
+
+// judge is the pass that says which hosts are reachable.
+func (f *Fleet) judge(ctx context.Context) error {
+	fence, held, err := f.store.TakeLease(ctx, monitorLease, f.Server, leaseLife)
+	if err != nil || !held {
+		f.note(Blindness{})
+		return err
+	}
+	now, err := f.now(ctx)
+	if err != nil {
+		return err
+	}
+	hosts, err := f.store.Hosts(ctx, false)
+	if err != nil {
+		return err
+	}
+	uptime := time.Since(f.started)
+	e := reach.Estate{Hosts: make([]reach.Host, 0, len(hosts)), Uptime: uptime}
+	for _, h := range hosts {
+		e.Hosts = append(e.Hosts, f.ages(h, now, uptime))
+	}
+	e.Proven = f.proven(ctx, e.Hosts)
+	moves, blind := reach.Judge(e)
+	f.note(Blindness{Tripped: blind.Tripped, Silent: blind.Silent, Expected: blind.Expected, Judging: true})
+	if err := f.noteQuiet(ctx, now, hosts, e.Hosts); err != nil {
+		return err
+	}
+	for len(moves) > 0 {
+		part := moves[:min(batch, len(moves))]
+		moves = moves[len(part):]
+		if err := f.move(ctx, now, hosts, part, fence); err != nil {
+			return err
+		}
+		f.Moved()
+	}
+	return nil
+}
+
+// ages answers the ages of a host's clocks. Those of a host that is connected
+// here are of the process's own clock; none is older than the process.
+func (f *Fleet) ages(h ops.Host, now time.Time, uptime time.Duration) reach.Host {
+	since := func(t time.Time) time.Duration {
+		if t.IsZero() {
+			return uptime
+		}
+		return min(max(now.Sub(t), 0), uptime)
+	}
+	x := reach.Host{ID: h.ID, State: h.State, Beat: since(h.HeartbeatAt), Proof: since(h.ProofAt), Report: since(h.ReportAt),
+		Every: h.Beat(), Grace: h.Grace(), InState: max(now.Sub(h.Since), 0), Local: h.Local,
+		Ends: !h.MaintenanceUntil.IsZero() && !now.Before(h.MaintenanceUntil)}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.local[h.ID] {
+		x.Beat, x.Report = 0, 0
+	}
+	if s := f.sessions[h.ID]; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		here := time.Now()
+		nearer := func(age *time.Duration, t time.Time) {
+			if !t.IsZero() {
+				*age = min(*age, here.Sub(t))
+			}
+		}
+		nearer(&x.Beat, s.heard.beat)
+		nearer(&x.Proof, s.heard.proof)
+		nearer(&x.Report, s.heard.report)
+	}
+	return x
+}
+
+// proven reports whether the server's own network was seen to work: an agent
+// on another machine answers, or what the configuration names does.
+func (f *Fleet) proven(ctx context.Context, hosts []reach.Host) bool {
+	waits := false
+	for _, h := range hosts {
+		if !h.Local && h.Proof < reach.Quiet && h.State != ops.HostHeld {
+			return true
+		}
+		waits = waits || h.State == ops.HostHeld && h.InState >= reach.HeldFor
+	}
+	return waits && f.Proven(ctx)
+}
+
+// noteQuiet writes which hosts are not heard of just now, or send only what
+// is past: nothing is concluded from what is known of what runs on them.
+func (f *Fleet) noteQuiet(ctx context.Context, now time.Time, hosts []ops.Host, ages []reach.Host) error {
+	noted, err := f.store.QuietHosts(ctx)
+	if err != nil {
+		return err
+	}
+	var on, off []string
+	for i, h := range hosts {
+		limit := max(reach.Quiet, 2*h.Beat())
+		fresh := h.Local || !h.ReportAt.IsZero() && now.Sub(h.ReportAt) <= limit || ages[i].Report < min(limit, time.Since(f.started))
+		quiet := !fresh || ages[i].Beat > limit
+		switch {
+		case quiet && !noted[h.ID]:
+			on = append(on, h.ID)
+		case !quiet && noted[h.ID]:
+			off = append(off, h.ID)
+		}
+	}
+	if len(on)+len(off) == 0 {
+		return nil
+	}
+	return f.store.Tx(ctx, now, func(tx *store.Tx) error {
+		if err := tx.SetQuiet(ctx, on, true); err != nil {
+			return err
+		}
+		return tx.SetQuiet(ctx, off, false)
+	})
+}
+
+// move writes moves, if no other server has followed this one. A host that a
+// person changed meanwhile is left to the next pass.
+func (f *Fleet) move(ctx context.Context, now time.Time, hosts []ops.Host, moves []reach.Move, fence int64) error {
+	byID := make(map[string]ops.Host, len(hosts))
+	for _, h := range hosts {
+		byID[h.ID] = h
+	}
+	return f.store.Tx(ctx, now, func(tx *store.Tx) error {
+		held, err := tx.CheckLease(ctx, monitorLease, f.Server, fence)
+		if err != nil || !held {
+			return err
+		}
+		for _, m := range moves {
+			_, err := tx.MoveHost(ctx, byID[m.ID], m.On, store.Why{Actor: actor, Reason: m.Reason}, func(h *ops.Host) {
+				if m.On == ops.HostEnd {
+					h.MaintenanceUntil = time.Time{}
+				}
+			})
+			if err != nil && ops.KindOf(err) != ops.Conflict {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (f *Fleet) note(b Blindness) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if b.Tripped {
+		b.Since = f.blind.Since
+		if !f.blind.Tripped {
+			b.Since = time.Now().UTC()
+		}
+	}
+	f.blind = b
+}

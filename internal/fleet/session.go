@@ -1,0 +1,342 @@
+package fleet
+
+import (
+	"bytes"
+
+	"context"
+	"crypto/sha256"
+
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"reeve/internal/link"
+	"reeve/internal/linkpb"
+	"reeve/internal/linkpb/linkpbconnect"
+	"reeve/internal/ops"
+	"reeve/internal/pki"
+	"reeve/internal/store"
+)
+
+// heard is when a host was last heard of, on this process's clock.
+type heard struct {
+	beat, proof, report time.Time
+	sequence            int64
+	skew                time.Duration
+	spooled             int64
+	address             string
+	connected           bool
+}
+
+// A session is one connection of an agent, from its hello on.
+type session struct {
+	f    *Fleet
+	peer *link.Peer
+	id   string // of the host
+
+	mu       sync.Mutex
+	greeted  bool
+	host     ops.Host
+	settings [32]byte
+	trust    [32]byte // of the authorities that were told
+	heard    heard
+	asked    time.Time // when the command direction was last asked
+}
+
+// Open takes a connection in; it counts from its hello on.
+func (k keeper) Open(p *link.Peer) (linkpbconnect.UplinkHandler, func()) {
+	s := &session{f: k.f, peer: p, id: p.Cert.Subject.CommonName}
+	return s, func() { k.f.ended(s) }
+}
+
+// Hello says who the agent is and answers how to go on.
+func (s *session) Hello(ctx context.Context, r *linkpb.HelloRequest) (*linkpb.HelloResponse, error) {
+	answer, err := s.hello(ctx, r)
+	if err != nil {
+		s.f.log.Warn("an agent was refused", "from", s.peer.From, "host", s.id, "err", err)
+	}
+	return answer, link.Wire(err)
+}
+
+func (s *session) hello(ctx context.Context, r *linkpb.HelloRequest) (*linkpb.HelloResponse, error) {
+	protocol := link.Speaks(r.GetProtocols())
+	if protocol == 0 {
+		return nil, ops.Errorf(ops.Invalid, "this server speaks the versions %v of the protocol and the agent %v: bring the older of the two up to date", link.Protocols, r.GetProtocols())
+	}
+	h, err := s.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.f.sameMachine(ctx, h, r.GetHost()); err != nil {
+		return nil, err
+	}
+	if h, err = s.note(ctx, h, r, protocol); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	settings := s.f.Settings(h)
+	s.mu.Lock()
+	s.greeted, s.host, s.settings = true, h, digest(settings)
+	s.heard = heard{beat: now, address: s.peer.From, sequence: h.Sequence, skew: skewOf(r.GetNowMs(), now), connected: true}
+	trust := s.f.roots.trusted()
+	s.trust = digest(trust...)
+	s.mu.Unlock()
+	s.f.begin(s)
+	return &linkpb.HelloResponse{Protocol: protocol, NowMs: now.UnixMilli(), HeartbeatMs: h.Beat().Milliseconds(), BytesPerS: h.BytesPerS,
+		Trust: trust, Settings: settings, Sequence: h.Sequence, Name: h.Name}, nil
+}
+
+// known answers the host of the certificate, if it may speak.
+func (s *session) known(ctx context.Context) (ops.Host, error) {
+	h, err := s.f.store.Host(ctx, s.id)
+	switch {
+	case ops.KindOf(err) == ops.NotFound:
+		return h, ops.Errorf(ops.Forbidden, "this server does not know the host; ask for a line to join with: `reeve host add NAME`")
+	case err != nil:
+		return h, err
+	case h.State == ops.HostRemoved:
+		return h, ops.Errorf(ops.Forbidden, "the host was removed from Reeve; to have it back, ask for a line: `reeve host add %s`", h.Name)
+	case h.State == ops.HostPending, h.KeyID != pki.Fingerprint(s.peer.Cert):
+		return h, ops.Errorf(ops.Forbidden, "the certificate of the host was revoked; ask for a line to join again: `reeve host add %s`", h.Name)
+	}
+	return h, nil
+}
+
+// note writes what is new of the host.
+func (s *session) note(ctx context.Context, h ops.Host, r *linkpb.HelloRequest, protocol uint32) (ops.Host, error) {
+	next := h
+	boot := clean(r.GetHost().GetBootId())
+	if boot != h.BootID && boot != "" {
+		next.BootID, next.Boots = boot, append(slices.Clone(h.Boots), boot)
+	}
+	next.Version, next.Protocol, next.ReadOnly = clean(r.GetVersion()), int(protocol), r.GetReadOnly()
+	if m := machineOf(r.GetHost()); len(m) > 0 {
+		next.Machine = m
+	}
+	next.Trust = nil
+	for _, t := range r.GetTrust() {
+		next.Trust = append(next.Trust, clean(t))
+	}
+	verb := ""
+	switch {
+	case next.BootID != h.BootID:
+		verb = "boot"
+	case next.Version != h.Version:
+		verb = "agent_version"
+	case slices.Equal(next.Machine, h.Machine) && slices.Equal(next.Trust, h.Trust) && next.Protocol == h.Protocol && next.ReadOnly == h.ReadOnly:
+		return h, nil
+	}
+	why := store.Why{Actor: actor, Reason: "its agent said so when it connected", Facts: map[string]string{"agent": next.Version, "boot_id": next.BootID}}
+	err := s.f.store.Tx(ctx, time.Now(), func(tx *store.Tx) (err error) {
+		next, err = tx.NoteHost(ctx, h, verb, why, func(x *ops.Host) { row := x.Row; *x = next; x.Row = row })
+		return err
+	})
+	return next, err
+}
+
+// sameMachine refuses a copy: the same key on another machine, or a boot that
+// had ended before another began.
+func (f *Fleet) sameMachine(ctx context.Context, h ops.Host, says *linkpb.Host) error {
+	boot, machine := clean(says.GetBootId()), machineOf(says)
+	if boot == h.BootID || boot == "" {
+		return nil
+	}
+	what := ""
+	switch {
+	case slices.Contains(h.Boots, boot):
+		what = "a boot came back that another had followed: two machines take turns with one key"
+	case len(machine) > 0 && len(h.Machine) > 0 && !slices.ContainsFunc(machine, func(m string) bool { return slices.Contains(h.Machine, m) }):
+		what = "another machine came with the key: nothing of its hardware is that of " + h.Name
+	case f.answers(ctx, h.ID):
+		what = "a second machine came with the key while the first was connected and answered"
+	default:
+		return nil
+	}
+	why := store.Why{Actor: actor, Reason: what, Facts: map[string]string{"boot_id": boot, "machine": strings.Join(machine, " ")}}
+	err := f.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		_, err := tx.NoteHost(ctx, h, "conflict", why, func(x *ops.Host) { x.ConflictAt, x.Conflict = tx.Now(), what })
+		return err
+	})
+	if err != nil && ops.KindOf(err) != ops.Conflict {
+		return err
+	}
+	f.conflicts.Store(h.ID, conflict{time.Now(), what})
+	f.Moved()
+	return ops.Errorf(ops.Conflict, "another machine has the identity of this one (%s): %s. If this is a copy of its disk, run `reeve-agent forget` here and join as a new host; if the machine was replaced, run `reeve host accept %s`", h.Name, what, h.Name)
+}
+
+// A conflict is a copy that came with a host's key.
+type conflict struct {
+	at   time.Time
+	what string
+}
+
+// answers asks the connection that a host has, if any, whether it lives.
+func (f *Fleet) answers(ctx context.Context, host string) bool {
+	f.mu.Lock()
+	old := f.sessions[host]
+	f.mu.Unlock()
+	return old != nil && old.prove(ctx)
+}
+
+// begin makes a session the one of its host; the one before ends.
+func (f *Fleet) begin(s *session) {
+	f.mu.Lock()
+	old := f.sessions[s.id]
+	f.sessions[s.id] = s
+	delete(f.heard, s.id)
+	f.mu.Unlock()
+	if old != nil && old != s {
+		old.peer.Close()
+	}
+	if f.pinging != nil {
+		f.pinging.Wake()
+	}
+}
+
+// ended keeps the clocks of a connection that is over.
+func (f *Fleet) ended(s *session) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sessions[s.id] != s {
+		return
+	}
+	delete(f.sessions, s.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard.connected = false
+	f.heard[s.id] = s.heard
+}
+
+// drop ends the connection of a host at once.
+func (f *Fleet) drop(host string) {
+	f.mu.Lock()
+	s := f.sessions[host]
+	f.mu.Unlock()
+	if s != nil {
+		s.peer.Close()
+	}
+}
+
+// Heartbeat counts.
+func (s *session) Heartbeat(_ context.Context, r *linkpb.HeartbeatRequest) (*linkpb.HeartbeatResponse, error) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.greeted {
+		return nil, link.Wire(ops.Errorf(ops.Forbidden, "the agent has not said hello"))
+	}
+	s.heard.beat, s.heard.skew, s.heard.spooled = now, skewOf(r.GetNowMs(), now), r.GetSpoolReports()
+	answer := &linkpb.HeartbeatResponse{NowMs: now.UnixMilli()}
+	if settings := s.f.Settings(s.host); digest(settings) != s.settings {
+		s.settings, answer.Settings = digest(settings), settings
+	}
+	if trust := s.f.roots.trusted(); digest(trust...) != s.trust {
+		s.trust, answer.Trust = digest(trust...), trust
+	}
+	return answer, nil
+}
+
+// Report takes a report in.
+func (s *session) Report(ctx context.Context, r *linkpb.ReportRequest) (*linkpb.ReportResponse, error) {
+	duplicate, err := s.report(ctx, r)
+	return &linkpb.ReportResponse{Duplicate: duplicate}, link.Wire(err)
+}
+
+func (s *session) report(ctx context.Context, r *linkpb.ReportRequest) (duplicate bool, err error) {
+	s.mu.Lock()
+	host, h, greeted := s.host, s.heard, s.greeted
+	s.mu.Unlock()
+	switch {
+	case !greeted:
+		return false, ops.Errorf(ops.Forbidden, "the agent has not said hello")
+	case r.GetReport().GetHost().GetKey() != s.id:
+		return false, ops.Errorf(ops.Forbidden, "an agent speaks of its own host only")
+	case r.GetReport().GetSequence() <= h.sequence:
+		return true, nil
+	}
+	report, err := link.UnpackReport(r.GetReport())
+	if err != nil {
+		return false, err
+	}
+	report.Host.Name = host.Name
+	setRight(&report, h.skew, time.Now())
+	if !r.GetReplayed() {
+		report.Observations = append(report.Observations, s.f.remark(host, h))
+	}
+	if err := s.f.Accept(ctx, report); err != nil {
+		return false, err
+	}
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard.sequence = max(s.heard.sequence, report.Sequence)
+	s.heard.beat = now
+	if !r.GetReplayed() && slices.ContainsFunc(report.Observations, func(o ops.Observation) bool { return o.Err == "" && o.Collector != remarks }) {
+		first := s.heard.report.IsZero()
+		s.heard.report = now
+		if first && s.f.flushing != nil {
+			s.f.flushing.Wake()
+		}
+	}
+	return false, nil
+}
+
+// Renew answers a new certificate for the key that the connection has proven,
+// or for one that shall follow it.
+func (s *session) Renew(ctx context.Context, r *linkpb.RenewRequest) (*linkpb.RenewResponse, error) {
+	answer, err := s.renew(ctx, r)
+	return answer, link.Wire(err)
+}
+
+func (s *session) renew(ctx context.Context, r *linkpb.RenewRequest) (*linkpb.RenewResponse, error) {
+	h, err := s.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.f.now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := s.f.roots.sign(r.GetRequest(), s.id, s.f.CertLife, now)
+	if err != nil {
+		return nil, err
+	}
+	if pki.Fingerprint(cert) != h.KeyID {
+		return nil, ops.Errorf(ops.Forbidden, "a certificate is renewed for the key that the host joined with")
+	}
+	why := store.Why{Actor: actor, Reason: "two thirds of its life were over", Facts: map[string]string{"until": cert.NotAfter.Format(time.RFC3339)}}
+	err = s.f.store.Tx(ctx, now, func(tx *store.Tx) error {
+		h, err = tx.NoteHost(ctx, h, "renew", why, func(x *ops.Host) { x.CertUntil = cert.NotAfter })
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.host = h
+	s.mu.Unlock()
+	return &linkpb.RenewResponse{Certificate: cert.Raw, Trust: s.f.roots.trusted()}, nil
+}
+
+// prove asks on the command direction and notes the answer.
+func (s *session) prove(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	nonce := time.Now().UnixNano()
+	pong, err := s.peer.Down.Ping(ctx, &linkpb.PingRequest{Nonce: nonce})
+	if err != nil || pong.GetNonce() != nonce {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard.proof = time.Now()
+	return true
+}
+
+func skewOf(theirsMS int64, now time.Time) time.Duration {
+	return time.Duration(theirsMS-now.UnixMilli()) * time.Millisecond
+}
+
+func digest(parts ...[]byte) [32]byte { return sha256.Sum256(bytes.Join(parts, []byte{0})) }
