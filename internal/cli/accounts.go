@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"reeve/internal/ops"
+	"reeve/internal/client"
+	"reeve/internal/term"
 )
 
 type userRow struct {
@@ -33,12 +35,12 @@ func (s *session) signinVerb() *cobra.Command {
 				URL     string    `json:"url"`
 				Expires time.Time `json:"expires_at"`
 			}
-			text, err := s.call(c.Context(), http.MethodPost, "/api/v1/session/links", nil, &link)
+			text, err := s.server.Call(c.Context(), http.MethodPost, "/api/v1/session/links", nil, &link)
 			if err != nil || s.json() {
 				return s.documentOr(text, err)
 			}
-			s.page.line("%s", strings.Map(printable, link.URL))
-			s.page.line("%s", s.page.paint(faint, "works once, in a browser on the machine of the server, until "+link.Expires.Local().Format("15:04")))
+			s.page.Line("%s", strings.Map(printable, link.URL))
+			s.page.Line("%s", s.page.Paint(term.Faint, "works once, in a browser on the machine of the server, until "+link.Expires.Local().Format("15:04")))
 			return nil
 		},
 	}
@@ -52,16 +54,16 @@ func (s *session) usersVerb() *cobra.Command {
 			if len(args) > 0 {
 				return group(c, args)
 			}
-			var l list
-			text, err := s.fetch(c.Context(), "/api/v1/users", &l)
+			var l client.List
+			text, err := s.server.Fetch(c.Context(), "/api/v1/users", &l)
 			if err != nil || s.json() {
 				return s.documentOr(text, err)
 			}
-			all, err := read[userRow](l)
+			all, err := client.Read[userRow](l)
 			if err != nil {
 				return err
 			}
-			t := s.page.table("!ID", "NAME", "!ROLE", "STATE", "SIGNS IN", "SINCE")
+			t := s.page.Table("!ID", "NAME", "!ROLE", "STATE", "SIGNS IN", "SINCE")
 			for _, u := range all {
 				state, how := "active", "password or link"
 				if u.Disabled {
@@ -70,9 +72,9 @@ func (s *session) usersVerb() *cobra.Command {
 				if u.OIDC {
 					how = "provider"
 				}
-				t.add(of(u.ID), of(u.Name), of(u.Role), of(state), of(how), of(stamp(u.CreatedAt)))
+				t.Add(term.Of(u.ID), term.Of(u.Name), term.Of(u.Role), term.Of(state), term.Of(how), term.Of(term.Stamp(u.CreatedAt)))
 			}
-			t.print()
+			t.Print()
 			return nil
 		},
 	}
@@ -86,16 +88,16 @@ func (s *session) userAddVerb() *cobra.Command {
 		Use: "add NAME", Short: "Make an account; its password is asked for, or read from standard input", Args: takes(1, 1, "a name"),
 		Example: "  reeve users add ada --role operator\n  pass show reeve/ada | reeve users add ada --role viewer",
 		RunE: func(c *cobra.Command, args []string) error {
-			password, err := s.secret("Password for "+safe(args[0])+": ", false)
+			password, err := s.secret("Password for "+term.Safe(args[0])+": ", false)
 			if err != nil {
 				return err
 			}
 			var u userRow
-			text, err := s.call(c.Context(), http.MethodPost, "/api/v1/users", map[string]any{"name": args[0], "role": role, "password": password}, &u)
+			text, err := s.server.Call(c.Context(), http.MethodPost, "/api/v1/users", map[string]any{"name": args[0], "role": role, "password": password}, &u)
 			if err != nil || s.json() {
 				return s.documentOr(text, err)
 			}
-			s.page.line("%s is an account with the role %s", safe(u.Name), safe(u.Role))
+			s.page.Line("%s is an account with the role %s", term.Safe(u.Name), term.Safe(u.Role))
 			return nil
 		},
 	}
@@ -153,44 +155,14 @@ func (s *session) userRemoveVerb() *cobra.Command {
 
 // removeNamed deletes a thing that has an ID and a name.
 func (s *session) removeNamed(ctx context.Context, what, path, typed string) error {
-	var l list
-	if err := s.get(ctx, path, &l); err != nil {
-		return err
-	}
-	all, err := read[struct{ ID, Name string }](l)
+	id, err := s.server.ExactID(ctx, what, path, typed)
 	if err != nil {
 		return err
 	}
-	var candidates []candidate
-	for _, x := range all {
-		candidates = append(candidates, candidate{x.ID, []string{x.Name}, x.Name})
-	}
-	id, err := chooseExactly(what, typed, candidates)
-	if err != nil {
+	if _, err := s.server.Call(ctx, http.MethodDelete, path+"/"+url.PathEscape(id), nil, nil); err != nil {
 		return err
 	}
-	if _, err := s.call(ctx, http.MethodDelete, path+"/"+url.PathEscape(id), nil, nil); err != nil {
-		return err
-	}
-	return s.done(map[string]any{"id": id, "removed": true}, "the %s %s is deleted", what, safe(typed))
-}
-
-// chooseExactly is choose for what cannot be undone: no beginning of a name
-// will do.
-func chooseExactly(what, typed string, all []candidate) (string, error) {
-	var found []candidate
-	for _, c := range all {
-		if c.id == typed || c.names[0] == typed {
-			found = append(found, c)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return "", answered(ops.Errorf(ops.NotFound, "there is no %s %q; `reeve %ss` lists them", what, safe(typed), what))
-	case 1:
-		return found[0].id, nil
-	}
-	return "", ambiguous(what, typed, found)
+	return s.done(map[string]any{"id": id, "removed": true}, "the %s %s is deleted", what, term.Safe(typed))
 }
 
 type tokenRow struct {
@@ -211,20 +183,20 @@ func (s *session) tokensVerb() *cobra.Command {
 			if len(args) > 0 {
 				return group(c, args)
 			}
-			var l list
-			text, err := s.fetch(c.Context(), "/api/v1/tokens", &l)
+			var l client.List
+			text, err := s.server.Fetch(c.Context(), "/api/v1/tokens", &l)
 			if err != nil || s.json() {
 				return s.documentOr(text, err)
 			}
-			all, err := read[tokenRow](l)
+			all, err := client.Read[tokenRow](l)
 			if err != nil {
 				return err
 			}
-			t := s.page.table("!ID", "NAME", "SCOPES", "MADE", "EXPIRES", "USED")
+			t := s.page.Table("!ID", "NAME", "SCOPES", "MADE", "EXPIRES", "USED")
 			for _, x := range all {
-				t.add(of(x.ID), of(x.Name), of(strings.Join(x.Scopes, ", ")), of(stamp(x.CreatedAt)), of(first(stamp(x.ExpiresAt), "never")), of(first(stamp(x.UsedAt), "never")))
+				t.Add(term.Of(x.ID), term.Of(x.Name), term.Of(strings.Join(x.Scopes, ", ")), term.Of(term.Stamp(x.CreatedAt)), term.Of(cmp.Or(term.Stamp(x.ExpiresAt), "never")), term.Of(cmp.Or(term.Stamp(x.UsedAt), "never")))
 			}
-			t.print()
+			t.Print()
 			return nil
 		},
 	}
@@ -253,13 +225,13 @@ func (s *session) tokenAddVerb() *cobra.Command {
 				body["expires_at"] = at.UTC()
 			}
 			var x tokenRow
-			text, err := s.call(c.Context(), http.MethodPost, "/api/v1/tokens", body, &x)
+			text, err := s.server.Call(c.Context(), http.MethodPost, "/api/v1/tokens", body, &x)
 			if err != nil || s.json() {
 				return s.documentOr(text, err)
 			}
 			// The secret is printed as it is: masking it would make it useless.
-			s.page.line("%s", strings.Map(printable, x.Secret))
-			s.page.line("%s", s.page.paint(faint, "shown only now; send it as Authorization: Bearer, or set REEVE_TOKEN"))
+			s.page.Line("%s", strings.Map(printable, x.Secret))
+			s.page.Line("%s", s.page.Paint(term.Faint, "shown only now; send it as Authorization: Bearer, or set REEVE_TOKEN"))
 			return nil
 		},
 	}

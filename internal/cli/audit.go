@@ -7,7 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/client"
 	"reeve/internal/ops"
+	"reeve/internal/show"
+	"reeve/internal/term"
 )
 
 func (s *session) auditVerb() *cobra.Command {
@@ -23,12 +26,12 @@ func (s *session) auditVerb() *cobra.Command {
 			q := url.Values{}
 			set(q, "object", object)
 			set(q, "object_id", id)
-			l, err := s.listed(c.Context(), "/api/v1/audit", q, limit)
+			l, err := s.server.Listed(c.Context(), "/api/v1/audit", q, limit)
 			if err != nil {
 				return err
 			}
 			if s.json() {
-				return s.page.value(l)
+				return s.page.Value(l)
 			}
 			return s.auditTable(l)
 		},
@@ -41,20 +44,20 @@ func (s *session) auditVerb() *cobra.Command {
 	return c
 }
 
-func (s *session) auditTable(l list) error {
-	all, err := read[ops.Transition](l)
+func (s *session) auditTable(l client.List) error {
+	all, err := client.Read[ops.Transition](l)
 	if err != nil {
 		return err
 	}
-	t := s.page.table(">!SEQ", "!WHEN", "WHO", "WHAT", "OBJECT", "WHY")
+	t := s.page.Table(">!SEQ", "!WHEN", "WHO", "WHAT", "OBJECT", "WHY")
 	for _, x := range all {
 		who := x.Actor
 		if x.OnBehalf != "" {
 			who += " for " + x.OnBehalf
 		}
-		t.add(of(fmt.Sprint(x.Seq)), of(stamp(x.At)), of(who), of(transitionText(x)), of(x.ObjectID), of(x.Reason))
+		t.Add(term.Of(fmt.Sprint(x.Seq)), term.Of(term.Stamp(x.At)), term.Of(who), term.Of(show.TransitionText(x)), term.Of(x.ObjectID), term.Of(x.Reason))
 	}
-	t.print()
+	t.Print()
 	s.more(l)
 	return nil
 }
@@ -69,7 +72,7 @@ func (s *session) auditVerifyVerb() *cobra.Command {
 				BrokenSeq int64  `json:"broken_seq"`
 				Why       string `json:"why"`
 			}
-			text, err := s.fetch(c.Context(), "/api/v1/audit/verify", &v)
+			text, err := s.server.Fetch(c.Context(), "/api/v1/audit/verify", &v)
 			if err != nil {
 				return err
 			}
@@ -86,10 +89,10 @@ func (s *session) auditVerifyVerb() *cobra.Command {
 
 func (s *session) verdict(text json.RawMessage, ok bool, good int64) error {
 	if s.json() {
-		return s.page.document(text)
+		return s.page.Document(text)
 	}
 	if ok {
-		s.page.line("the audit chain is whole: %d entries", good)
+		s.page.Line("the audit chain is whole: %d entries", good)
 	}
 	return nil
 }

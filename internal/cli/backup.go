@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reeve/internal/dial"
+	"reeve/internal/term"
 )
 
 func (s *session) backupVerb() *cobra.Command {
@@ -27,7 +28,7 @@ must not exist. Metrics are not in it; they are files below the data folder.`,
 			if err != nil {
 				return err
 			}
-			return s.done(map[string]any{"file": args[0], "size_bytes": size}, "%s holds the database (%s); `reeve restore` puts it back", safe(args[0]), bytesText(float64(size)))
+			return s.done(map[string]any{"file": args[0], "size_bytes": size}, "%s holds the database (%s); `reeve restore` puts it back", term.Safe(args[0]), term.Bytes(float64(size)))
 		},
 	}
 }
@@ -38,7 +39,7 @@ func (s *session) download(ctx context.Context, path string) (size int64, err er
 	if err := mustBeFree(path); err != nil {
 		return 0, err
 	}
-	c, err := s.ask()
+	c, err := s.server.Connect()
 	if err != nil {
 		return 0, err
 	}
@@ -62,7 +63,7 @@ func (s *session) download(ctx context.Context, path string) (size int64, err er
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return 0, errors.Join(fmt.Errorf("the download broke off after %s: %s", bytesText(float64(size)), dial.LastReason(err)), f.Close())
+		return 0, errors.Join(fmt.Errorf("the download broke off after %s: %s", term.Bytes(float64(size)), dial.LastReason(err)), f.Close())
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return 0, fmt.Errorf("write %s: %w", part, err)

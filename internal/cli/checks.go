@@ -4,12 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"reeve/internal/config"
+	"reeve/internal/client"
+	"reeve/internal/show"
+	"reeve/internal/term"
 )
 
 type checkRow struct {
@@ -27,26 +28,27 @@ type checkRow struct {
 	Err        string    `json:"error"`
 }
 
-func (c checkRow) state() cell {
+// state answers the state in a word, and how it looks.
+func (c checkRow) state() (text string, look term.Style) {
 	switch {
 	case c.Up == nil:
-		return cell{"unknown", stateStyle("unknown")}
+		return "unknown", term.StateStyle("unknown")
 	case *c.Up:
-		return cell{"up", green}
+		return "up", term.Green
 	}
-	return cell{"down", red}
+	return "down", term.Red
 }
 
 func (s *session) checksVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "checks [NAME]", Short: "List the probes and heartbeats, or show one", Example: "  reeve checks\n  reeve checks shop", Args: takes(0, 1, "the name of a check"),
 		RunE: func(c *cobra.Command, args []string) error {
-			var l list
-			text, err := s.fetch(c.Context(), "/api/v1/checks", &l)
+			var l client.List
+			text, err := s.server.Fetch(c.Context(), "/api/v1/checks", &l)
 			if err != nil || s.json() && len(args) == 0 {
 				return s.documentOr(text, err)
 			}
-			all, err := read[checkRow](l)
+			all, err := client.Read[checkRow](l)
 			if err != nil {
 				return err
 			}
@@ -54,23 +56,23 @@ func (s *session) checksVerb() *cobra.Command {
 				return s.oneCheck(c.Context(), l, all, args[0])
 			}
 			if len(all) == 0 {
-				s.page.line("no checks; declare one: `reeve check add shop http https://shop.example.org`")
+				s.page.Line("no checks; declare one: `reeve check add shop http https://shop.example.org`")
 				return nil
 			}
-			t := s.page.table("NAME", "!TYPE", "TARGET", ">EVERY", "!STATE", "ERROR")
+			t := s.page.Table("NAME", "!TYPE", "TARGET", ">EVERY", "!STATE", "ERROR")
 			for _, x := range all {
-				t.add(of(x.Name), of(x.Type), of(x.Target), of(spanMS(x.EveryMS)), x.state(), of(x.Err))
+				t.Add(term.Of(x.Name), term.Of(x.Type), term.Of(x.Target), term.Of(term.SpanMS(x.EveryMS)), term.Painted(x.state()), term.Of(x.Err))
 			}
-			t.print()
+			t.Print()
 			return nil
 		},
 	}
 }
 
-func (s *session) oneCheck(_ context.Context, l list, all []checkRow, name string) error {
-	var things []thing
+func (s *session) oneCheck(_ context.Context, l client.List, all []checkRow, name string) error {
+	var things []show.Thing
 	for _, x := range all {
-		things = append(things, thing{Name: x.Name})
+		things = append(things, show.Thing{Name: x.Name})
 	}
 	i, err := named(things, "check", name)
 	if err != nil || s.json() {
@@ -85,8 +87,9 @@ func (s *session) showCheck(x checkRow) {
 	if x.FromConfig {
 		origin = "the configuration"
 	}
-	s.fields([][2]string{{"name", x.Name}, {"type", x.Type}, {"target", x.Target}, {"state", x.state().text}, {"error", x.Err}, {"every", spanMS(x.EveryMS)},
-		{"declared in", origin}, {"call when done", x.BeatURL}, {"last heartbeat", stamp(x.LastBeat)}, {"resource", x.ResourceID}})
+	state, _ := x.state()
+	s.page.Fields([][2]string{{"name", x.Name}, {"type", x.Type}, {"target", x.Target}, {"state", state}, {"error", x.Err}, {"every", term.SpanMS(x.EveryMS)},
+		{"declared in", origin}, {"call when done", x.BeatURL}, {"last heartbeat", term.Stamp(x.LastBeat)}, {"resource", x.ResourceID}})
 }
 
 func (s *session) checkVerb() *cobra.Command {
@@ -156,48 +159,15 @@ func (s *session) checkAddVerb() *cobra.Command {
 	return c
 }
 
-// putSpans reads spans into the body as milliseconds.
-func putSpans(body map[string]any, spans map[string]string) error {
-	for name, text := range spans {
-		if text == "" {
-			continue
-		}
-		d, err := config.ParseDuration(text)
-		if err != nil {
-			return wrongUse("--%s %s", strings.TrimSuffix(name, "_ms"), err)
-		}
-		body[name] = d.Milliseconds()
-	}
-	return nil
-}
-
-func putPairs(body map[string]any, lists map[string][]string) error {
-	for name, list := range lists {
-		if len(list) == 0 {
-			continue
-		}
-		pairs := map[string]string{}
-		for _, text := range list {
-			key, value, ok := strings.Cut(text, "=")
-			if !ok || key == "" {
-				return wrongUse("--%s %q is not NAME=VALUE", strings.TrimSuffix(name, "s"), text)
-			}
-			pairs[key] = value
-		}
-		body[name] = pairs
-	}
-	return nil
-}
-
 func (s *session) addCheck(ctx context.Context, body map[string]any) error {
 	var x checkRow
-	text, err := s.call(ctx, http.MethodPost, "/api/v1/checks", body, &x)
+	text, err := s.server.Call(ctx, http.MethodPost, "/api/v1/checks", body, &x)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
-	s.page.line("the check %s is declared", safe(x.Name))
+	s.page.Line("the check %s is declared", term.Safe(x.Name))
 	if x.BeatURL != "" {
-		s.page.line("let the job call this when it is done:\n  curl -fsS %s", safe(x.BeatURL))
+		s.page.Line("let the job call this when it is done:\n  curl -fsS %s", term.Safe(x.BeatURL))
 	}
 	return nil
 }
@@ -206,10 +176,10 @@ func (s *session) checkRemoveVerb() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove NAME", Aliases: []string{"rm"}, Short: "Withdraw a check", Example: "  reeve check remove shop", Args: takes(1, 1, "the name of a check"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := s.call(c.Context(), http.MethodDelete, "/api/v1/checks/"+url.PathEscape(args[0]), nil, nil); err != nil {
+			if _, err := s.server.Call(c.Context(), http.MethodDelete, "/api/v1/checks/"+url.PathEscape(args[0]), nil, nil); err != nil {
 				return err
 			}
-			return s.done(map[string]any{"check": args[0], "removed": true}, "the check %s is withdrawn", safe(args[0]))
+			return s.done(map[string]any{"check": args[0], "removed": true}, "the check %s is withdrawn", term.Safe(args[0]))
 		},
 	}
 }
@@ -217,8 +187,8 @@ func (s *session) checkRemoveVerb() *cobra.Command {
 // done says that something was done, as JSON where that is asked for.
 func (s *session) done(v map[string]any, format string, args ...any) error {
 	if s.json() {
-		return s.page.value(v)
+		return s.page.Value(v)
 	}
-	s.page.line(format, args...)
+	s.page.Line(format, args...)
 	return nil
 }

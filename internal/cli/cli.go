@@ -2,10 +2,11 @@
 // server through its HTTP API, and the ones that start or repair a server.
 //
 // A verb is a method of session that answers a cobra command: verbs.go lists
-// them. It asks the server through client.go, prints through page.go (tables,
-// or with -o json the API's own JSON) and answers an error, which Run turns
-// into a sentence and an exit code. Whatever comes from the estate is printed
-// through page, which takes control characters out.
+// them. It asks the server through package client, prints through package show
+// or on the session's page (tables, or with -o json the API's own JSON) and
+// answers an error, which Run turns into a sentence and an exit code. Whatever
+// comes from the estate is printed through package term, which takes control
+// characters out.
 package cli
 
 import (

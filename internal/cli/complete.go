@@ -5,7 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/client"
 	"reeve/internal/ops"
+	"reeve/internal/term"
 )
 
 // A completion answers the words that may follow, for the shell.
@@ -28,17 +30,17 @@ func completes(words func(c *cobra.Command) []string) completion {
 
 // findingWords offers the findings that are open.
 func (s *session) findingWords(c *cobra.Command) []string {
-	l, err := s.listed(c.Context(), "/api/v1/findings", url.Values{"state": {"active"}}, maxWords)
+	l, err := s.server.Listed(c.Context(), "/api/v1/findings", url.Values{"state": {"active"}}, maxWords)
 	if err != nil {
 		return nil
 	}
-	all, err := read[ops.Finding](l)
+	all, err := client.Read[ops.Finding](l)
 	if err != nil {
 		return nil
 	}
 	var words []string
 	for _, f := range all {
-		words = append(words, f.ID+"\t"+safe(f.Summary))
+		words = append(words, f.ID+"\t"+term.Safe(f.Summary))
 	}
 	return words
 }
@@ -47,7 +49,7 @@ func (s *session) findingWords(c *cobra.Command) []string {
 // alone is not enough.
 func (s *session) resourceWords(c *cobra.Command) []string {
 	var l struct{ Items []ops.Resource }
-	if err := s.get(c.Context(), "/api/v1/resources?all=true", &l); err != nil {
+	if err := s.server.Get(c.Context(), "/api/v1/resources?all=true", &l); err != nil {
 		return nil
 	}
 	names := map[string]int{}
@@ -63,7 +65,7 @@ func (s *session) resourceWords(c *cobra.Command) []string {
 		if names[name] > 1 {
 			name = string(r.Kind) + ":" + name + "@" + r.HostName
 		}
-		words = append(words, safe(name)+"\t"+safe(string(r.Kind)+" on "+r.HostName))
+		words = append(words, term.Safe(name)+"\t"+term.Safe(string(r.Kind)+" on "+r.HostName))
 	}
 	return words
 }

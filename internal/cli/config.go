@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"reeve/internal/term"
 )
 
 func (s *session) configVerb() *cobra.Command {
@@ -27,13 +30,13 @@ func (s *session) configCheckVerb() *cobra.Command {
 				return err
 			}
 			if s.json() {
-				return s.page.value(map[string]any{"ok": true, "file": file})
+				return s.page.Value(map[string]any{"ok": true, "file": file})
 			}
 			if file == "" {
-				s.page.line("there is no configuration file; the built-in defaults and the environment are good")
+				s.page.Line("there is no configuration file; the built-in defaults and the environment are good")
 				return nil
 			}
-			s.page.line("%s is good", safe(file))
+			s.page.Line("%s is good", term.Safe(file))
 			return nil
 		},
 	}
@@ -47,12 +50,12 @@ func (s *session) configShowVerb() *cobra.Command {
 				File     string         `json:"file"`
 				Settings map[string]any `json:"settings"`
 			}
-			text, err := s.fetch(c.Context(), "/api/v1/config", &view)
+			text, err := s.server.Fetch(c.Context(), "/api/v1/config", &view)
 			if err != nil || s.json() {
 				return s.documentOr(text, err)
 			}
-			s.page.line("file: %s", safe(first(view.File, "none, the defaults and the environment")))
-			s.fields(flat("", view.Settings, nil))
+			s.page.Line("file: %s", term.Safe(cmp.Or(view.File, "none, the defaults and the environment")))
+			s.page.Fields(flat("", view.Settings, nil))
 			return nil
 		},
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"reeve/internal/ops"
+	"reeve/internal/show"
+	"reeve/internal/term"
 )
 
 func (s *session) ackVerb() *cobra.Command {
@@ -30,22 +32,22 @@ func (s *session) ackVerb() *cobra.Command {
 }
 
 func (s *session) ackIncident(ctx context.Context, typed, reason string) error {
-	id, err := s.incidentID(ctx, typed)
+	id, err := s.server.IncidentID(ctx, typed)
 	if err != nil {
 		return err
 	}
 	var i ops.Incident
-	text, err := s.call(ctx, http.MethodPost, "/api/v1/incidents/"+url.PathEscape(id)+"/ack", map[string]any{"reason": reason}, &i)
+	text, err := s.server.Call(ctx, http.MethodPost, "/api/v1/incidents/"+url.PathEscape(id)+"/ack", map[string]any{"reason": reason}, &i)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
-	s.page.line("%s is %s by %s: %s", i.ID, i.State, safe(i.AckedBy), safe(i.Title))
+	s.page.Line("%s is %s by %s: %s", i.ID, i.State, term.Safe(i.AckedBy), term.Safe(i.Title))
 	return nil
 }
 
 // decide posts what a person decided about a finding and says what it is now.
 func (s *session) decide(ctx context.Context, typed, verb string, body map[string]any) error {
-	id, err := s.findingID(ctx, typed)
+	id, err := s.server.FindingID(ctx, typed)
 	if err != nil {
 		return err
 	}
@@ -53,13 +55,13 @@ func (s *session) decide(ctx context.Context, typed, verb string, body map[strin
 		delete(body, "reason")
 	}
 	var f ops.Finding
-	text, err := s.call(ctx, http.MethodPost, "/api/v1/findings/"+url.PathEscape(id)+"/"+verb, body, &f)
+	text, err := s.server.Call(ctx, http.MethodPost, "/api/v1/findings/"+url.PathEscape(id)+"/"+verb, body, &f)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
-	s.page.line("%s is %s: %s", f.ID, findingState(f, time.Now()), safe(f.Summary))
+	s.page.Line("%s is %s: %s", f.ID, show.FindingState(f, time.Now()), term.Safe(f.Summary))
 	if f.Claim != "" {
-		s.page.line("  claimed solved: %s", safe(f.Claim))
+		s.page.Line("  claimed solved: %s", term.Safe(f.Claim))
 	}
 	return nil
 }

@@ -7,21 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"reeve/internal/glyph"
 	"reeve/internal/ops"
+	"reeve/internal/show"
 )
-
-// An explanation says why a condition is or is not a finding.
-type explanation struct {
-	Subject string       `json:"subject"`
-	Finding *ops.Finding `json:"finding"`
-	Verdict string       `json:"verdict"`
-	Steps   []struct {
-		Step   string `json:"step"`
-		Answer string `json:"answer"`
-		Why    string `json:"why"`
-	} `json:"steps"`
-}
 
 func (s *session) explainVerb() *cobra.Command {
 	return &cobra.Command{
@@ -42,7 +30,7 @@ With the ID of an incident it tells the incident's story.`,
 			if strings.HasPrefix(args[0], ops.IncidentID+"_") {
 				return s.explainIncident(c.Context(), args[0])
 			}
-			id, err := s.findingID(c.Context(), args[0])
+			id, err := s.server.FindingID(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -52,7 +40,7 @@ With the ID of an incident it tells the incident's story.`,
 }
 
 func (s *session) explainCondition(ctx context.Context, resource, condition string) error {
-	id, err := s.resourceID(ctx, resource)
+	id, err := s.server.ResourceID(ctx, resource)
 	if err != nil {
 		return err
 	}
@@ -60,61 +48,27 @@ func (s *session) explainCondition(ctx context.Context, resource, condition stri
 }
 
 func (s *session) showExplanation(ctx context.Context, path string) error {
-	var x explanation
-	text, err := s.fetch(ctx, path, &x)
+	var x show.ExplanationAnswer
+	text, err := s.server.Fetch(ctx, path, &x)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
-	p := s.page
-	p.line("%s", p.paint(bold, safe(x.Subject)))
-	p.paragraph("", x.Verdict)
-	p.line("")
-	width := 0
-	for _, step := range x.Steps {
-		width = max(width, glyph.Columns(safe(step.Step)))
-	}
-	for _, step := range x.Steps {
-		name, answer := safe(step.Step), safe(step.Answer)
-		lead := p.paint(answerStyle(answer), answer) + strings.Repeat(" ", max(0, 7-glyph.Columns(answer))) + "  " + name + strings.Repeat(" ", width-glyph.Columns(name))
-		for i, l := range glyph.Fold(safe(step.Why), p.width-width-13) {
-			if i > 0 {
-				lead = strings.Repeat(" ", width+9)
-			}
-			p.line("  %s  %s", lead, l)
-		}
-	}
+	show.Explanation(s.page, x)
 	return nil
 }
 
-func answerStyle(answer string) style {
-	switch answer {
-	case "yes":
-		return green
-	case "unknown":
-		return magenta
-	}
-	return yellow
-}
-
 func (s *session) explainIncident(ctx context.Context, typed string) error {
-	id, err := s.incidentID(ctx, typed)
+	id, err := s.server.IncidentID(ctx, typed)
 	if err != nil {
 		return err
 	}
-	var i incidentAnswer
-	if err := s.get(ctx, "/api/v1/incidents/"+url.PathEscape(id), &i); err != nil {
+	var i show.IncidentAnswer
+	if err := s.server.Get(ctx, "/api/v1/incidents/"+url.PathEscape(id), &i); err != nil {
 		return err
 	}
 	if s.json() {
-		return s.page.value(i.Story)
+		return s.page.Value(i.Story)
 	}
-	s.page.line("%s", s.page.paint(bold, safe(i.Title)))
-	s.showStory(i.Story)
-	if len(i.Story.Told) > 0 {
-		s.page.heading("Who was told")
-		for _, l := range i.Story.Told {
-			s.page.paragraph("  - ", l)
-		}
-	}
+	show.IncidentStory(s.page, i)
 	return nil
 }

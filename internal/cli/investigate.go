@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"reeve/internal/evidence"
+	"reeve/internal/client"
 	"reeve/internal/ops"
+	"reeve/internal/show"
+	"reeve/internal/term"
 )
 
 // lookEvery is how often a followed investigation is asked for.
@@ -36,12 +38,12 @@ func (s *session) investigateVerb() *cobra.Command {
 			var begun struct {
 				ID string `json:"investigation_id"`
 			}
-			text, err := s.call(c.Context(), http.MethodPost, "/api/v1/incidents/"+url.PathEscape(id)+"/investigate", body, &begun)
+			text, err := s.server.Call(c.Context(), http.MethodPost, "/api/v1/incidents/"+url.PathEscape(id)+"/investigate", body, &begun)
 			if err != nil || s.json() && !watch {
 				return s.documentOr(text, err)
 			}
 			if !watch {
-				s.page.line("%s is queued; see it with `reeve investigations %s`", begun.ID, begun.ID)
+				s.page.Line("%s is queued; see it with `reeve investigations %s`", begun.ID, begun.ID)
 				return nil
 			}
 			return s.followInvestigation(c.Context(), begun.ID)
@@ -56,14 +58,14 @@ func (s *session) investigateVerb() *cobra.Command {
 // resource with an open one.
 func (s *session) incidentOf(ctx context.Context, typed string) (string, error) {
 	if strings.HasPrefix(typed, ops.IncidentID+"_") {
-		return s.incidentID(ctx, typed)
+		return s.server.IncidentID(ctx, typed)
 	}
-	id, err := s.findingID(ctx, typed)
+	id, err := s.server.FindingID(ctx, typed)
 	if err != nil {
 		return "", err
 	}
 	var f ops.Finding
-	if err := s.get(ctx, "/api/v1/findings/"+url.PathEscape(id), &f); err != nil {
+	if err := s.server.Get(ctx, "/api/v1/findings/"+url.PathEscape(id), &f); err != nil {
 		return "", err
 	}
 	if f.IncidentID == "" {
@@ -80,12 +82,12 @@ func (s *session) followInvestigation(ctx context.Context, id string) error {
 	defer tick.Stop()
 	for {
 		var i ops.Investigation
-		text, err := s.fetch(ctx, "/api/v1/investigations/"+url.PathEscape(id), &i)
+		text, err := s.server.Fetch(ctx, "/api/v1/investigations/"+url.PathEscape(id), &i)
 		if err != nil {
 			return err
 		}
 		for steps := i.Detail.Steps; shown < len(steps) && !s.json(); shown++ {
-			s.showLook(steps[shown], shown+1)
+			show.Look(s.page, steps[shown], shown+1)
 		}
 		if ops.InvestigationFlow.Final(i.State) {
 			return s.endOf(i, text)
@@ -102,15 +104,15 @@ func (s *session) followInvestigation(ctx context.Context, id string) error {
 // that came to nothing.
 func (s *session) endOf(i ops.Investigation, text []byte) error {
 	if s.json() {
-		if err := s.page.document(text); err != nil {
+		if err := s.page.Document(text); err != nil {
 			return err
 		}
 	} else {
-		s.page.line("")
-		s.showResult(i)
+		s.page.Line("")
+		show.Investigation(s.page, i)
 	}
 	if i.State == ops.InvestigationFailed || i.State == ops.InvestigationTimedOut {
-		return answered(ops.Errorf(ops.Unavailable, "investigation %s %s: %s", i.ID, i.State, first(safe(i.Err), "no reason given")))
+		return answered(ops.Errorf(ops.Unavailable, "investigation %s %s: %s", i.ID, i.State, cmp.Or(term.Safe(i.Err), "no reason given")))
 	}
 	return nil
 }
@@ -128,7 +130,7 @@ func (s *session) investigationsVerb() *cobra.Command {
 			q := url.Values{}
 			set(q, "state", state)
 			if incident != "" {
-				id, err := s.incidentID(c.Context(), incident)
+				id, err := s.server.IncidentID(c.Context(), incident)
 				if err != nil {
 					return err
 				}
@@ -144,115 +146,40 @@ func (s *session) investigationsVerb() *cobra.Command {
 }
 
 func (s *session) listInvestigations(ctx context.Context, q url.Values, limit int) error {
-	l, err := s.listed(ctx, "/api/v1/investigations", q, limit)
+	l, err := s.server.Listed(ctx, "/api/v1/investigations", q, limit)
 	if err != nil {
 		return err
 	}
 	if s.json() {
-		return s.page.value(l)
+		return s.page.Value(l)
 	}
-	all, err := read[ops.Investigation](l)
+	all, err := client.Read[ops.Investigation](l)
 	if err != nil {
 		return err
 	}
 	if len(all) == 0 {
-		s.page.line("no investigations%s; `reeve investigate INCIDENT` asks for one", suchAs(q))
+		s.page.Line("no investigations%s; `reeve investigate INCIDENT` asks for one", suchAs(q))
 		return nil
 	}
-	short, now := shortened(each(all, func(x ops.Investigation) string { return x.ID })), time.Now()
-	t := s.page.table("!ID", "!STATE", "!INCIDENT", "!BY", ">QUEUED AGO", "SUMMARY")
-	for _, i := range all {
-		t.add(of(short[i.ID]), of(string(i.State)), of(i.IncidentID), of(first(i.Model, "runbook")), of(age(now, i.QueuedAt)), of(first(i.Summary, i.Err)))
-	}
-	t.print()
+	show.Investigations(s.page, all)
 	s.more(l)
 	return nil
 }
 
 func (s *session) oneInvestigation(ctx context.Context, typed string) error {
-	id := typed
-	if ops.IDKind(typed) != ops.InvestigationID {
-		var err error
-		if id, err = s.byBeginning(ctx, "investigation", typed); err != nil {
-			return err
-		}
+	id, err := s.server.InvestigationID(ctx, typed)
+	if err != nil {
+		return err
 	}
 	var i ops.Investigation
-	text, err := s.fetch(ctx, "/api/v1/investigations/"+url.PathEscape(id), &i)
+	text, err := s.server.Fetch(ctx, "/api/v1/investigations/"+url.PathEscape(id), &i)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
-	s.showResult(i)
-	s.page.heading("What it looked at")
+	show.Investigation(s.page, i)
+	s.page.Heading("What it looked at")
 	for n, step := range i.Detail.Steps {
-		s.showLook(step, n+1)
+		show.Look(s.page, step, n+1)
 	}
 	return nil
-}
-
-func (s *session) showLook(step ops.InvestigationStep, n int) {
-	s.page.line("%d. %s %s", n, s.page.paint(bold, safe(step.Name)), s.page.paint(faint, safe(string(step.Input))))
-	if step.Why != "" {
-		s.page.paragraph("   ", step.Why)
-	}
-	for shows := range strings.SplitSeq(step.Shows, "\n") {
-		if shows != "" {
-			s.page.paragraph("   - ", shows)
-		}
-	}
-	if step.Err != "" {
-		s.page.paragraph("   ! ", step.Err)
-	}
-}
-
-// showResult prints what an investigation came to.
-func (s *session) showResult(i ops.Investigation) {
-	p := s.page
-	p.line("%s %s", p.paint(bold, string(i.State)), safe(i.Summary))
-	took := ""
-	if !i.EndedAt.IsZero() {
-		took = span(i.EndedAt.Sub(i.StartedAt))
-	}
-	s.fields([][2]string{{"id", i.ID}, {"incident", i.IncidentID}, {"asked by", fmt.Sprintf("%s (%s), attempt %d", i.Actor, i.Trigger, i.Attempt)},
-		{"begins", stamp(i.NotBefore)}, {"started", stamp(i.StartedAt)}, {"took", took}, {"model", first(i.Model, "none: the runbook alone")},
-		{"about the model", i.Detail.ModelNote}, {"tokens", spentText(i.Tokens)}, {"confidence", i.Confidence}, {"error", i.Err}})
-	for n, h := range i.Detail.Hypotheses {
-		p.heading(fmt.Sprintf("%d. %s (%s)", n+1, safe(h.Cause), h.Confidence))
-		for _, c := range h.For {
-			p.paragraph("  + ", evidence.Say(c))
-		}
-		for _, c := range h.Against {
-			p.paragraph("  - ", evidence.Say(c))
-		}
-		for _, note := range h.Notes {
-			p.paragraph("  ! ", note)
-		}
-	}
-	if x := i.Detail.Proposal; x != nil {
-		p.heading("Proposed, and carried out by nobody")
-		p.paragraph("  ", fmt.Sprintf("%s %s: %s", x.Verb, x.Target, x.Reason))
-	}
-	s.showLines("What to look at next", i.Detail.Next)
-	var struck []string
-	for _, r := range i.Detail.Rejected {
-		struck = append(struck, r.What+": "+r.Reason)
-	}
-	s.showLines("Claimed and struck", struck)
-}
-
-func (s *session) showLines(title string, lines []string) {
-	if len(lines) == 0 {
-		return
-	}
-	s.page.heading(title)
-	for _, l := range lines {
-		s.page.paragraph("  - ", l)
-	}
-}
-
-func spentText(t ops.Tokens) string {
-	if t.Total() == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d in, %d out", t.Input, t.Output)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,8 +15,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/client"
 	"reeve/internal/dial"
 	"reeve/internal/ops"
+	"reeve/internal/show"
+	"reeve/internal/term"
 )
 
 // progressEvery is how often a running exam is looked at.
@@ -81,7 +85,7 @@ alone that stand in a log. The grade decides what it may be used for: none,
 explain, patrol or investigate. It costs some ten thousand tokens.`,
 		Example: "  reeve models test\n  reeve models test anthropic:claude-haiku-5-5",
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.testModels(c.Context(), first(append(args, "")...))
+			return s.testModels(c.Context(), cmp.Or(append(args, "")...))
 		},
 	}, s.modelCallsVerb())
 	return c
@@ -92,15 +96,15 @@ func (s *session) listModels(ctx context.Context) error {
 		Items []modelRow              `json:"items"`
 		Why   map[ops.ModelUse]string `json:"unavailable"`
 	}
-	text, err := s.fetch(ctx, "/api/v1/models", &l)
+	text, err := s.server.Fetch(ctx, "/api/v1/models", &l)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
 	if len(l.Items) == 0 {
-		s.page.line("no models: patrols and investigations do without. Name some under models.patrol, models.investigation and models.chat in reeve.yaml")
+		s.page.Line("no models: patrols and investigations do without. Name some under models.patrol, models.investigation and models.chat in reeve.yaml")
 		return nil
 	}
-	t := s.page.table("!MODEL", "USES", "!STATE", "!GRADE", ">WINDOW", ">IN $/M", ">OUT $/M")
+	t := s.page.Table("!MODEL", "USES", "!STATE", "!GRADE", ">WINDOW", ">IN $/M", ">OUT $/M")
 	for _, m := range l.Items {
 		uses := make([]string, len(m.Uses))
 		for i, u := range m.Uses {
@@ -117,15 +121,15 @@ func (s *session) listModels(ctx context.Context) error {
 		if m.From == "guess" {
 			window += "?"
 		}
-		t.add(of(m.Model), of(strings.Join(uses, ", ")), cell{m.State, stateStyle(m.State)}, of(grade), of(window), of(priceText(m.Price.Input)), of(priceText(m.Price.Output)))
+		t.Add(term.Of(m.Model), term.Of(strings.Join(uses, ", ")), term.Painted(m.State, term.StateStyle(m.State)), term.Of(grade), term.Of(window), term.Of(priceText(m.Price.Input)), term.Of(priceText(m.Price.Output)))
 		if m.Err != "" {
-			t.note(m.Err + ". " + m.Remedy)
+			t.Note(m.Err + ". " + m.Remedy)
 		}
 	}
-	t.print()
+	t.Print()
 	for _, use := range ops.ModelUses {
 		if why := l.Why[use]; why != "" && slices.ContainsFunc(l.Items, func(m modelRow) bool { return slices.Contains(m.Uses, use) }) {
-			s.page.line("%s", safe(fmt.Sprintf("no model for %s: %s", use, why)))
+			s.page.Line("%s", term.Safe(fmt.Sprintf("no model for %s: %s", use, why)))
 		}
 	}
 	return nil
@@ -140,7 +144,7 @@ func priceText(usd *float64) string {
 
 // testModels asks for the exam and tells how it goes on while it waits.
 func (s *session) testModels(ctx context.Context, model string) error {
-	c, err := s.ask()
+	c, err := s.server.Connect()
 	if err != nil {
 		return err
 	}
@@ -178,7 +182,7 @@ func (s *session) showProgress(ctx context.Context, told map[string]bool) {
 		Model string    `json:"model"`
 		Tasks []taskRow `json:"tasks"`
 	}
-	if s.get(ctx, "/api/v1/models/test", &p) == nil {
+	if s.server.Get(ctx, "/api/v1/models/test", &p) == nil {
 		s.showTasks(p.Model, p.Tasks, told)
 	}
 }
@@ -187,20 +191,20 @@ func (s *session) showTasks(model string, tasks []taskRow, told map[string]bool)
 	for _, t := range tasks {
 		if key := model + " " + t.Name; !told[key] {
 			told[key] = true
-			s.page.line("%s  %-16s %d of %d", safe(model), safe(t.Name), t.Passed, t.Of)
+			s.page.Line("%s  %-16s %d of %d", term.Safe(model), term.Safe(t.Name), t.Passed, t.Of)
 			for _, wrong := range t.Wrong {
-				s.page.paragraph("    ", safe(wrong))
+				s.page.Paragraph("    ", term.Safe(wrong))
 			}
 		}
 	}
 }
 
 func (s *session) showTests(text json.RawMessage, told map[string]bool) error {
-	var l list
+	var l client.List
 	if err := json.Unmarshal(text, &l); err != nil {
 		return fmt.Errorf("the answer cannot be understood (%s)", dial.LastReason(err))
 	}
-	tests, err := read[modelTest](l)
+	tests, err := client.Read[modelTest](l)
 	if err != nil {
 		return err
 	}
@@ -208,9 +212,9 @@ func (s *session) showTests(text json.RawMessage, told map[string]bool) error {
 	for _, t := range tests {
 		if t.Exam == nil {
 			failed++
-			s.page.line("%s  %s", safe(t.Model), s.page.paint(bold, "could not be examined"))
-			s.page.paragraph("    ", safe(t.Err))
-			s.page.paragraph("    ", safe(t.Remedy))
+			s.page.Line("%s  %s", term.Safe(t.Model), s.page.Paint(term.Bold, "could not be examined"))
+			s.page.Paragraph("    ", term.Safe(t.Err))
+			s.page.Paragraph("    ", term.Safe(t.Remedy))
 			continue
 		}
 		s.showTasks(t.Model, t.Exam.Tasks, told)
@@ -221,27 +225,13 @@ func (s *session) showTests(text json.RawMessage, told map[string]bool) error {
 		if t.Exam.Grade == "none" {
 			failed++
 		}
-		s.page.line("%s  grade %s: may be used for %s (%d tokens, %s, %s)", safe(t.Model), s.page.paint(bold, safe(t.Exam.Grade)), strings.Trim(may, "[]"),
-			t.Exam.Tokens.Total(), dollars(t.Exam.Cost), spanMS(t.Exam.TookMS))
+		s.page.Line("%s  grade %s: may be used for %s (%d tokens, %s, %s)", term.Safe(t.Model), s.page.Paint(term.Bold, term.Safe(t.Exam.Grade)), strings.Trim(may, "[]"),
+			t.Exam.Tokens.Total(), term.Dollars(t.Exam.Cost), term.SpanMS(t.Exam.TookMS))
 	}
 	if failed > 0 {
-		return fmt.Errorf("%s of %d did not pass", plural(failed, "model"), len(tests))
+		return fmt.Errorf("%s of %d did not pass", term.Plural(failed, "model"), len(tests))
 	}
 	return nil
-}
-
-func dollars(micro *int64) string {
-	if micro == nil {
-		return "cost unknown"
-	}
-	return usd(*micro)
-}
-
-func usd(micro int64) string {
-	if micro != 0 && micro < 10_000 {
-		return fmt.Sprintf("$%.6f", float64(micro)/1e6)
-	}
-	return fmt.Sprintf("$%.2f", float64(micro)/1e6)
 }
 
 func (s *session) modelCallsVerb() *cobra.Command {
@@ -256,7 +246,7 @@ func (s *session) modelCallsVerb() *cobra.Command {
 			set(q, "use", use)
 			set(q, "run", run)
 			set(q, "outcome", outcome)
-			l, err := s.listed(c.Context(), "/api/v1/models/calls", q, limit)
+			l, err := s.server.Listed(c.Context(), "/api/v1/models/calls", q, limit)
 			if err != nil {
 				return err
 			}
@@ -272,42 +262,21 @@ func (s *session) modelCallsVerb() *cobra.Command {
 	return c
 }
 
-func (s *session) showCalls(l list, q url.Values) error {
+func (s *session) showCalls(l client.List, q url.Values) error {
 	if s.json() {
-		return s.page.value(l)
+		return s.page.Value(l)
 	}
-	all, err := read[ops.ModelCall](l)
+	all, err := client.Read[ops.ModelCall](l)
 	if err != nil {
 		return err
 	}
 	if len(all) == 0 {
-		s.page.line("no calls of models%s", suchAs(q))
+		s.page.Line("no calls of models%s", suchAs(q))
 		return nil
 	}
-	t := s.page.table("!WHEN", "MODEL", "USE", "!OUTCOME", ">IN", ">OUT", ">COST", ">TOOK", "ERROR")
-	for _, c := range all {
-		t.add(of(stamp(c.At)), of(c.Model), of(string(c.Use)), of(c.Outcome), of(fmt.Sprint(c.Tokens.Input)), of(fmt.Sprint(c.Tokens.Output)), of(dollars(c.CostMicroUSD)), of(spanMS(c.LatencyMS)), of(c.Err))
-	}
-	t.print()
+	show.Calls(s.page, all)
 	s.more(l)
 	return nil
-}
-
-type usageReport struct {
-	By    string    `json:"by"`
-	Since time.Time `json:"since"`
-	Items []struct {
-		ops.Usage
-		Name string `json:"name"`
-	} `json:"items"`
-	Total    ops.Spend `json:"total"`
-	Ceilings []struct {
-		Name  string `json:"name"`
-		Unit  string `json:"unit"`
-		Limit int64  `json:"limit"`
-		Spent int64  `json:"spent"`
-		Left  int64  `json:"left"`
-	} `json:"ceilings"`
 }
 
 func (s *session) costVerb() *cobra.Command {
@@ -340,7 +309,7 @@ func (s *session) costVerb() *cobra.Command {
 			if reason == "" {
 				return usageError{"`reeve cost reset` needs --reason: it stands in the audit", c.CommandPath()}
 			}
-			if _, err := s.call(c.Context(), http.MethodPost, "/api/v1/usage/reset", map[string]string{"reason": reason}, nil); err != nil {
+			if _, err := s.server.Call(c.Context(), http.MethodPost, "/api/v1/usage/reset", map[string]string{"reason": reason}, nil); err != nil {
 				return err
 			}
 			return s.done(map[string]any{"reset": true}, "the counters start at zero; the calls are kept")
@@ -352,39 +321,18 @@ func (s *session) costVerb() *cobra.Command {
 }
 
 func (s *session) showCost(ctx context.Context, q url.Values) error {
-	var u usageReport
-	text, err := s.fetch(ctx, "/api/v1/usage?"+q.Encode(), &u)
+	var u show.UsageAnswer
+	text, err := s.server.Fetch(ctx, "/api/v1/usage?"+q.Encode(), &u)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
-	if len(u.Items) == 0 {
-		s.page.line("no calls of models since %s", stamp(u.Since))
-	} else {
-		t := s.page.table("!"+strings.ToUpper(u.By), ">CALLS", ">FAILED", ">IN", ">CACHED", ">OUT", ">UNPRICED", ">COST")
-		for _, x := range u.Items {
-			t.add(of(first(x.Name, x.Key)), of(fmt.Sprint(x.Calls)), of(fmt.Sprint(x.Failed)), of(fmt.Sprint(x.Input)), of(fmt.Sprint(x.Cached)), of(fmt.Sprint(x.Output)), of(fmt.Sprint(x.Unpriced)), of(usd(x.MicroUSD)))
-		}
-		t.print()
-		s.page.line("since %s: %d calls, %d tokens, %s", stamp(u.Since), u.Total.Calls, u.Total.Input+u.Total.Output, usd(u.Total.MicroUSD))
-	}
-	if len(u.Ceilings) > 0 {
-		s.page.heading("Ceilings")
-		t := s.page.table("!CEILING", ">LIMIT", ">SPENT", ">LEFT")
-		for _, c := range u.Ceilings {
-			show := func(n int64) cell { return of(fmt.Sprint(n)) }
-			if c.Unit == "micro_usd" {
-				show = func(n int64) cell { return of(usd(n)) }
-			}
-			t.add(of(c.Name), show(c.Limit), show(c.Spent), show(c.Left))
-		}
-		t.print()
-	}
+	show.Usage(s.page, u)
 	return nil
 }
 
 // saveCost writes the table as the server sends it.
 func (s *session) saveCost(ctx context.Context, q url.Values, file string) error {
-	c, err := s.ask()
+	c, err := s.server.Connect()
 	if err != nil {
 		return err
 	}
@@ -402,5 +350,5 @@ func (s *session) saveCost(ctx context.Context, q url.Values, file string) error
 	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return fmt.Errorf("%s cannot be written (%s)", file, dial.LastReason(err))
 	}
-	return s.done(map[string]any{"file": file}, "%s holds the table", safe(file))
+	return s.done(map[string]any{"file": file}, "%s holds the table", term.Safe(file))
 }

@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/client"
 	"reeve/internal/ops"
+	"reeve/internal/show"
+	"reeve/internal/term"
 )
 
 func (s *session) notesVerb() *cobra.Command {
@@ -35,7 +37,7 @@ func (s *session) notesVerb() *cobra.Command {
 			case "", "estate":
 				set(q, "resource", resource)
 			default:
-				id, err := s.resourceID(c.Context(), resource)
+				id, err := s.server.ResourceID(c.Context(), resource)
 				if err != nil {
 					return err
 				}
@@ -55,61 +57,45 @@ func (s *session) notesVerb() *cobra.Command {
 }
 
 func (s *session) listNotes(ctx context.Context, path string, q url.Values, limit int) error {
-	l, err := s.listed(ctx, path, q, limit)
+	l, err := s.server.Listed(ctx, path, q, limit)
 	if err != nil {
 		return err
 	}
 	if s.json() {
-		return s.page.value(l)
+		return s.page.Value(l)
 	}
-	all, err := read[ops.Note](l)
+	all, err := client.Read[ops.Note](l)
 	if err != nil {
 		return err
 	}
 	if len(all) == 0 {
-		s.page.line("no notes%s; `reeve note add TEXT` writes one", suchAs(q))
+		s.page.Line("no notes%s; `reeve note add TEXT` writes one", suchAs(q))
 		return nil
 	}
-	names, err := s.resourceNames(ctx, each(all, func(n ops.Note) string { return n.ResourceID }))
+	names, err := s.server.ResourceNames(ctx, each(all, func(n ops.Note) string { return n.ResourceID }))
 	if err != nil {
 		return err
 	}
-	short, now := shortened(each(all, func(n ops.Note) string { return n.ID })), time.Now()
-	t := s.page.table("!ID", "!STATE", "!KIND", "ABOUT", "CONDITION", "TEXT", "BY", ">AGO")
-	for _, n := range all {
-		t.add(of(short[n.ID]), of(string(n.State)), of(n.Kind), of(aboutOf(n, names)), of(n.Condition),
-			of(strings.ReplaceAll(n.Text, "\n", " ")), of(n.Author), of(age(now, n.At)))
-	}
-	t.print()
+	show.Notes(s.page, all, names)
 	s.more(l)
 	return nil
 }
 
-// aboutOf answers what a note is about.
-func aboutOf(n ops.Note, names map[string]ops.Resource) string {
-	if n.ResourceID == "" {
-		return "the estate"
-	}
-	return nameOf(n.ResourceID, names[n.ResourceID])
-}
-
 func (s *session) oneNote(ctx context.Context, typed string) error {
-	id, err := s.noteID(ctx, typed)
+	id, err := s.server.NoteID(ctx, typed)
 	if err != nil {
 		return err
 	}
 	var n ops.Note
-	text, err := s.fetch(ctx, "/api/v1/notes/"+url.PathEscape(id), &n)
+	text, err := s.server.Fetch(ctx, "/api/v1/notes/"+url.PathEscape(id), &n)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
-	names, err := s.resourceNames(ctx, []string{n.ResourceID})
+	names, err := s.server.ResourceNames(ctx, []string{n.ResourceID})
 	if err != nil {
 		return err
 	}
-	s.page.paragraph("", n.Text)
-	s.fields([][2]string{{"id", n.ID}, {"kind", n.Kind}, {"state", string(n.State)}, {"about", aboutOf(n, names)}, {"condition", n.Condition},
-		{"finding", n.FindingID}, {"written", stamp(n.At) + " by " + n.Author}, {"decided by", n.DecidedBy}})
+	show.Note(s.page, n, names)
 	return nil
 }
 
@@ -132,14 +118,14 @@ func (s *session) noteAddVerb() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			body := map[string]any{"text": args[0], "kind": kind}
 			if resource != "" {
-				id, err := s.resourceID(c.Context(), resource)
+				id, err := s.server.ResourceID(c.Context(), resource)
 				if err != nil {
 					return err
 				}
 				body["resource_id"] = id
 			}
 			if finding != "" {
-				id, err := s.findingID(c.Context(), finding)
+				id, err := s.server.FindingID(c.Context(), finding)
 				if err != nil {
 					return err
 				}
@@ -164,7 +150,7 @@ func (s *session) noteMoveVerb(verb, short string) *cobra.Command {
 	c := &cobra.Command{
 		Use: verb + " ID", Short: short, Example: "  reeve note " + verb + " nte_06h04g7m", Args: takes(1, 1, "the ID of a note"),
 		RunE: func(c *cobra.Command, args []string) error {
-			id, err := s.noteID(c.Context(), args[0])
+			id, err := s.server.NoteID(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -179,20 +165,12 @@ func (s *session) noteMoveVerb(verb, short string) *cobra.Command {
 	return c
 }
 
-// noteID answers the note that a person means.
-func (s *session) noteID(ctx context.Context, typed string) (string, error) {
-	if ops.IDKind(typed) == ops.NoteID {
-		return typed, nil
-	}
-	return s.byBeginning(ctx, "note", typed)
-}
-
 func (s *session) sendNote(ctx context.Context, path string, body map[string]any) error {
 	var n ops.Note
-	text, err := s.call(ctx, http.MethodPost, path, body, &n)
+	text, err := s.server.Call(ctx, http.MethodPost, path, body, &n)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
-	s.page.line("%s is %s: %s", n.ID, n.State, safe(strings.ReplaceAll(n.Text, "\n", " ")))
+	s.page.Line("%s is %s: %s", n.ID, n.State, term.Safe(strings.ReplaceAll(n.Text, "\n", " ")))
 	return nil
 }

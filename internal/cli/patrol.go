@@ -1,18 +1,21 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/client"
 	"reeve/internal/ops"
+	"reeve/internal/show"
+	"reeve/internal/term"
 )
 
 func (s *session) patrolVerb() *cobra.Command {
@@ -69,12 +72,12 @@ func (s *session) startPatrol(ctx context.Context, path string, body map[string]
 		ID  string  `json:"run_id"`
 		Run ops.Run `json:"run"`
 	}
-	text, err := s.call(ctx, http.MethodPost, path, body, &a)
+	text, err := s.server.Call(ctx, http.MethodPost, path, body, &a)
 	if err != nil || s.json() && !watch {
 		return s.documentOr(text, err)
 	}
 	if !watch {
-		s.page.line("%s is %s; see it with `reeve patrol show %s`", a.ID, a.Run.State, a.ID)
+		s.page.Line("%s is %s; see it with `reeve patrol show %s`", a.ID, a.Run.State, a.ID)
 		return nil
 	}
 	return s.followRun(ctx, a.ID)
@@ -92,7 +95,7 @@ var errOver = errors.New("the run is over")
 
 // followRun shows what a run does until it ends, then what it came to.
 func (s *session) followRun(ctx context.Context, id string) error {
-	c, err := s.ask()
+	c, err := s.server.Connect()
 	if err != nil {
 		return err
 	}
@@ -139,7 +142,7 @@ func (s *session) followRun(ctx context.Context, id string) error {
 // aside prints a line that is not part of the answer.
 func (s *session) aside(format string, args ...any) {
 	if !s.json() {
-		s.page.line(format, args...)
+		s.page.Line(format, args...)
 	}
 }
 
@@ -159,26 +162,19 @@ func (s *session) showRunEvent(kind, data string) {
 	switch kind {
 	case "phase":
 		if e.Done {
-			p.line("%s %s", p.paint(faint, fmt.Sprintf("%-9s %7s", safe(e.Name), micros(e.TookUS))), safe(e.Note))
+			p.Line("%s %s", p.Paint(term.Faint, fmt.Sprintf("%-9s %7s", term.Safe(e.Name), term.Micros(e.TookUS))), term.Safe(e.Note))
 		}
 	case "note":
-		p.line("%s %s", p.paint(faint, fmt.Sprintf("%-17s", safe(e.Name))), safe(e.Note))
+		p.Line("%s %s", p.Paint(term.Faint, fmt.Sprintf("%-17s", term.Safe(e.Name))), term.Safe(e.Note))
 	case "text":
-		p.paragraph("  ", e.Text)
+		p.Paragraph("  ", e.Text)
 	case "tool_end":
-		p.line("%s %s %s", p.paint(faint, fmt.Sprintf("%-9s %7s", "tool", micros(e.TookUS))), safe(e.Tool), safe(e.Error))
+		p.Line("%s %s %s", p.Paint(term.Faint, fmt.Sprintf("%-9s %7s", "tool", term.Micros(e.TookUS))), term.Safe(e.Tool), term.Safe(e.Error))
 	case "finding":
-		p.line("%s %s (%s)", p.paint(severityStyle(e.Severity), fmt.Sprintf("%-17s", string(e.Severity))), safe(e.What), safe(e.Place))
+		p.Line("%s %s (%s)", p.Paint(term.SeverityStyle(e.Severity), fmt.Sprintf("%-17s", string(e.Severity))), term.Safe(e.What), term.Safe(e.Place))
 	case "rejection":
-		p.line("%s %s: %s", p.paint(yellow, fmt.Sprintf("%-17s", "struck")), safe(e.What), safe(e.Reason))
+		p.Line("%s %s: %s", p.Paint(term.Yellow, fmt.Sprintf("%-17s", "struck")), term.Safe(e.What), term.Safe(e.Reason))
 	}
-}
-
-func micros(us int64) string {
-	if us < 1000 {
-		return fmt.Sprintf("%dµs", us)
-	}
-	return span(max(time.Duration(us)*time.Microsecond, time.Millisecond))
 }
 
 // endOfRun prints what a run came to; one that was not done is an error.
@@ -191,9 +187,9 @@ func (s *session) endOfRun(ctx context.Context, id string, end runEnd) error {
 	case ops.RunDone:
 		return nil
 	case ops.RunRefused:
-		return answered(ops.Errorf(ops.Forbidden, "%s was refused: %s", id, safe(end.Err)))
+		return answered(ops.Errorf(ops.Forbidden, "%s was refused: %s", id, term.Safe(end.Err)))
 	}
-	return answered(ops.Errorf(ops.Unavailable, "%s is %s: %s", id, end.State, first(safe(end.Err), "no reason given")))
+	return answered(ops.Errorf(ops.Unavailable, "%s is %s: %s", id, end.State, cmp.Or(term.Safe(end.Err), "no reason given")))
 }
 
 func (s *session) previewPatrol(ctx context.Context, body map[string]any) error {
@@ -211,30 +207,30 @@ func (s *session) previewPatrol(ctx context.Context, body map[string]any) error 
 		Cost                *int64 `json:"cost_micro_usd"`
 		Resources, Withheld int
 	}
-	text, err := s.call(ctx, http.MethodPost, "/api/v1/patrol/preview", body, &v)
+	text, err := s.server.Call(ctx, http.MethodPost, "/api/v1/patrol/preview", body, &v)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
 	p := s.page
 	switch {
 	case v.Model == "":
-		p.line("nothing would be sent: %s", safe(v.Reason))
+		p.Line("nothing would be sent: %s", term.Safe(v.Reason))
 		return nil
 	case v.Quiet != "":
-		p.line("nothing would be sent now: %s; otherwise this", safe(v.Quiet))
+		p.Line("nothing would be sent now: %s; otherwise this", term.Safe(v.Quiet))
 	}
-	p.line("%s about %s, %d withheld; %d tokens (%d of them in every request), %s; a usual run: %d in, %d out, at most %s", p.paint(bold, safe(v.Model)),
-		plural(v.Resources, "resource"), v.Withheld, v.Tokens, v.Fixed, bytesText(float64(v.Bytes)), v.RunInput, v.RunOutput, dollars(v.Cost))
-	p.heading("Instructions")
-	p.paragraph("  ", v.System)
-	p.heading("Tools")
+	p.Line("%s about %s, %d withheld; %d tokens (%d of them in every request), %s; a usual run: %d in, %d out, at most %s", p.Paint(term.Bold, term.Safe(v.Model)),
+		term.Plural(v.Resources, "resource"), v.Withheld, v.Tokens, v.Fixed, term.Bytes(float64(v.Bytes)), v.RunInput, v.RunOutput, term.Dollars(v.Cost))
+	p.Heading("Instructions")
+	p.Paragraph("  ", v.System)
+	p.Heading("Tools")
 	for _, t := range v.Tools {
-		p.paragraph("  ", t.Name+": "+t.Doc)
+		p.Paragraph("  ", t.Name+": "+t.Doc)
 	}
 	for _, m := range v.Messages {
-		p.heading("Message of the " + safe(m.Role))
+		p.Heading("Message of the " + term.Safe(m.Role))
 		for _, part := range m.Parts {
-			p.paragraph("  ", part.Text)
+			p.Paragraph("  ", part.Text)
 		}
 	}
 	return nil
@@ -250,15 +246,15 @@ func (s *session) patrolRunsVerb() *cobra.Command {
 			set(q, "state", state)
 			set(q, "health", health)
 			set(q, "trigger", trigger)
-			l, err := s.listed(c.Context(), "/api/v1/runs", q, limit)
+			l, err := s.server.Listed(c.Context(), "/api/v1/runs", q, limit)
 			if err != nil || s.json() {
 				return errors.Join(err, s.valueUnless(err, l))
 			}
-			all, err := read[ops.Run](l)
+			all, err := client.Read[ops.Run](l)
 			if err != nil {
 				return err
 			}
-			s.runTable(all)
+			show.Runs(s.page, all)
 			s.more(l)
 			return nil
 		},
@@ -275,52 +271,7 @@ func (s *session) valueUnless(err error, v any) error {
 	if err != nil {
 		return nil
 	}
-	return s.page.value(v)
-}
-
-func (s *session) runTable(all []ops.Run) {
-	if len(all) == 0 {
-		s.page.line("no patrols")
-		return
-	}
-	now := time.Now()
-	t := s.page.table("!ID", "!STATE", "!HEALTH", "TRIGGER", "SCOPE", ">AGO", ">TOOK", ">TOKENS", "SUMMARY")
-	for _, r := range all {
-		took := ""
-		if !r.StartedAt.IsZero() && !r.EndedAt.IsZero() {
-			took = micros(r.EndedAt.Sub(r.StartedAt).Microseconds())
-		}
-		health := string(r.Health)
-		if r.Quiet {
-			health = "quiet"
-		}
-		t.add(of(r.ID), cell{string(r.State), stateStyle(string(r.State))}, cell{health, healthStyle(r.Health)}, of(string(r.Trigger)), of(scopeText(r.Asked)),
-			of(age(now, r.QueuedAt)), of(took), of(fmt.Sprint(r.Tokens.Total())), of(first(r.Err, r.Summary, r.Reason)))
-	}
-	t.print()
-}
-
-func healthStyle(h ops.RunHealth) style {
-	switch h {
-	case ops.RunHealthy:
-		return green
-	case ops.RunIssues, ops.RunInconclusive:
-		return yellow
-	case ops.RunCritical, ops.RunNotDone:
-		return red
-	}
-	return plainText
-}
-
-func scopeText(s ops.RunScope) string {
-	var parts []string
-	if n := len(s.Resources); n > 0 {
-		parts = append(parts, plural(n, "resource"))
-	}
-	for _, k := range s.Kinds {
-		parts = append(parts, string(k))
-	}
-	return first(strings.Join(parts, ", "), "everything")
+	return s.page.Value(v)
 }
 
 func (s *session) patrolReplayVerb() *cobra.Command {
@@ -352,11 +303,11 @@ func (s *session) patrolCancelVerb() *cobra.Command {
 				body["reason"] = reason
 			}
 			var r ops.Run
-			text, err := s.call(c.Context(), http.MethodPost, "/api/v1/runs/"+url.PathEscape(args[0])+"/cancel", body, &r)
+			text, err := s.server.Call(c.Context(), http.MethodPost, "/api/v1/runs/"+url.PathEscape(args[0])+"/cancel", body, &r)
 			if err != nil || s.json() {
 				return s.documentOr(text, err)
 			}
-			s.page.line("%s is %s", r.ID, r.State)
+			s.page.Line("%s is %s", r.ID, r.State)
 			return nil
 		},
 	}

@@ -4,15 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/client"
 	"reeve/internal/ops"
+	"reeve/internal/show"
+	"reeve/internal/term"
 )
 
 // A resourceAnswer is one resource with what belongs to it.
@@ -40,7 +41,7 @@ func (s *session) resourcesVerb() *cobra.Command {
 			set(q, "q", text)
 			set(q, "sort", sort)
 			if parent != "" {
-				id, err := s.resourceID(c.Context(), parent)
+				id, err := s.server.ResourceID(c.Context(), parent)
 				if err != nil {
 					return err
 				}
@@ -69,7 +70,7 @@ func (s *session) resourcesVerb() *cobra.Command {
 }
 
 func (s *session) listResources(ctx context.Context, q url.Values, limit int) error {
-	l, err := s.listed(ctx, "/api/v1/resources", q, limit)
+	l, err := s.server.Listed(ctx, "/api/v1/resources", q, limit)
 	if err != nil {
 		return err
 	}
@@ -79,25 +80,25 @@ func (s *session) listResources(ctx context.Context, q url.Values, limit int) er
 		}
 	}
 	if s.json() {
-		return s.page.value(l)
+		return s.page.Value(l)
 	}
-	all, err := read[ops.Resource](l)
+	all, err := client.Read[ops.Resource](l)
 	if err != nil {
 		return err
 	}
 	if len(all) == 0 {
-		s.page.line("no resources%s", suchAs(q))
+		s.page.Line("no resources%s", suchAs(q))
 		return nil
 	}
-	s.resourceTable(all)
+	show.Resources(s.page, all)
 	s.more(l)
 	return nil
 }
 
 // byKind orders resources by kind as people think of them: hosts first, the
 // parts of Reeve last.
-func byKind(l list) ([]json.RawMessage, error) {
-	all, err := read[ops.Resource](l)
+func byKind(l client.List) ([]json.RawMessage, error) {
+	all, err := client.Read[ops.Resource](l)
 	if err != nil {
 		return nil, err
 	}
@@ -117,83 +118,35 @@ func byKind(l list) ([]json.RawMessage, error) {
 	return sorted, nil
 }
 
-func (s *session) resourceTable(all []ops.Resource) {
-	short, now := shortened(each(all, func(r ops.Resource) string { return r.ID })), time.Now()
-	t := s.page.table("!ID", "KIND", "NAME", "HOST", "!PRESENCE", "STATE", ">SEEN AGO")
-	for _, r := range all {
-		seen := string(r.Presence)
-		if r.Presence == ops.Present && r.Reachable != "online" {
-			seen = r.Reachable
-		}
-		t.add(of(short[r.ID]), of(string(r.Kind)), of(r.Name), of(r.HostName), cell{seen, stateStyle(seen)}, of(glance(r)), of(age(now, r.ObservedAt)))
-	}
-	t.print()
-}
-
-// glance answers what of a resource's attributes says most.
-func glance(r ops.Resource) string {
-	names := map[ops.Kind][]string{
-		ops.KindContainer: {"state", "health"}, ops.KindService: {"running", "desired"}, ops.KindUnit: {"active_state", "sub_state"},
-		ops.KindFilesystem: {"fstype", "device"}, ops.KindDisk: {"model"}, ops.KindArray: {"level", "state"}, ops.KindPool: {"health"},
-		ops.KindInterface: {"operstate"}, ops.KindCheck: {"up", "error"}, ops.KindComponent: {"state", "error"}, ops.KindHost: {"os", "kernel"},
-		ops.KindCertificate: {"not_after"}, ops.KindGPU: {"model"},
-	}[r.Kind]
-	var parts []string
-	for _, n := range names {
-		v := r.Observed[n]
-		if v == "" {
-			continue
-		}
-		switch n {
-		case "running", "desired", "up":
-			v = n + " " + v
-		}
-		parts = append(parts, v)
-	}
-	return strings.Join(parts, ", ")
-}
-
 func (s *session) oneResource(ctx context.Context, typed string) error {
-	id, err := s.resourceID(ctx, typed)
+	id, err := s.server.ResourceID(ctx, typed)
 	if err != nil {
 		return err
 	}
 	var r resourceAnswer
-	text, err := s.fetch(ctx, "/api/v1/resources/"+url.PathEscape(id), &r)
+	text, err := s.server.Fetch(ctx, "/api/v1/resources/"+url.PathEscape(id), &r)
 	if err != nil || s.json() {
 		return s.documentOr(text, err)
 	}
 	now, p := time.Now(), s.page
-	p.line("%s %s", safe(string(r.Kind)), p.paint(bold, safe(r.Name)))
-	s.fields([][2]string{{"id", r.ID}, {"host", r.HostName}, {"presence", string(r.Presence) + ", " + r.Reachable}, {"source", r.Key.Source + " " + r.Key.Key},
-		{"first seen", stamp(r.FirstSeen)}, {"last seen", stamp(r.ObservedAt) + ", " + age(now, r.ObservedAt) + " ago"}})
-	s.showPairs("Attributes", r.Observed)
-	s.showPairs("Wanted", r.Desired)
-	s.showPairs("Labels", r.Labels)
+	p.Line("%s %s", term.Safe(string(r.Kind)), p.Paint(term.Bold, term.Safe(r.Name)))
+	s.page.Fields([][2]string{{"id", r.ID}, {"host", r.HostName}, {"presence", string(r.Presence) + ", " + r.Reachable}, {"source", r.Key.Source + " " + r.Key.Key},
+		{"first seen", term.Stamp(r.FirstSeen)}, {"last seen", term.Stamp(r.ObservedAt) + ", " + term.Age(now, r.ObservedAt) + " ago"}})
+	show.Pairs(s.page, "Attributes", r.Observed)
+	show.Pairs(s.page, "Wanted", r.Desired)
+	show.Pairs(s.page, "Labels", r.Labels)
 	if err := s.showReadings(ctx, r); err != nil {
 		return err
 	}
 	if len(r.Findings) > 0 {
-		p.heading("Findings")
-		s.findingTable(r.Findings, map[string]ops.Resource{r.ID: r.Resource}, now)
+		p.Heading("Findings")
+		show.Findings(s.page, r.Findings, map[string]ops.Resource{r.ID: r.Resource}, now)
 	}
 	if len(r.Children) > 0 {
-		p.heading("Below it")
-		s.resourceTable(r.Children)
+		p.Heading("Below it")
+		show.Resources(s.page, r.Children)
 	}
 	return nil
-}
-
-func (s *session) showPairs(title string, pairs map[string]string) {
-	if len(pairs) == 0 {
-		return
-	}
-	s.page.heading(title)
-	var rows [][2]string
-	for _, k := range slices.Sorted(maps.Keys(pairs)) {
-		rows = append(rows, [2]string{k, pairs[k]})
-	}
-	s.fields(rows)
 }
 
 // maxReadings is how many series of one resource the screen shows.
@@ -204,20 +157,20 @@ func (s *session) showReadings(ctx context.Context, r resourceAnswer) error {
 	if len(r.Metrics) == 0 {
 		return nil
 	}
-	all, _, err := s.instant(ctx, fmt.Sprintf(`{__name__!="",resource=%q}`, r.ID), time.Time{})
+	reply, err := s.server.Instant(ctx, fmt.Sprintf(`{__name__!="",resource=%q}`, r.ID), time.Time{})
 	if err != nil {
 		return err
 	}
-	s.page.heading("Readings")
-	t := s.page.table("SERIES", ">VALUE")
-	for _, x := range all[:min(len(all), maxReadings)] {
-		p, _ := x.last()
-		t.add(of(seriesName(x.metric(), x.labels(), "host", "resource")), of(reading(x.metric(), p.Value)))
+	s.page.Heading("Readings")
+	t := s.page.Table("SERIES", ">VALUE")
+	for _, x := range reply.Series[:min(len(reply.Series), maxReadings)] {
+		p, _ := x.Last()
+		t.Add(term.Of(term.SeriesName(x.Name(), x.Metric, "host", "resource")), term.Of(term.Reading(x.Name(), p.Value)))
 	}
-	t.pad = "  "
-	t.print()
-	if more := len(all) - maxReadings; more > 0 {
-		s.page.line("  and %d more: `reeve query '{resource=%q}'`", more, r.ID)
+	t.Indent("  ")
+	t.Print()
+	if more := len(reply.Series) - maxReadings; more > 0 {
+		s.page.Line("  and %d more: `reeve query '{resource=%q}'`", more, r.ID)
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"os/user"
@@ -18,6 +18,7 @@ import (
 	"reeve/internal/dial"
 	"reeve/internal/ops"
 	"reeve/internal/store"
+	"reeve/internal/term"
 )
 
 func (s *session) restoreVerb() *cobra.Command {
@@ -39,11 +40,11 @@ With PostgreSQL, use pg_restore while the server does not run.`,
 				return err
 			}
 			if s.json() {
-				return s.page.value(done)
+				return s.page.Value(done)
 			}
-			s.page.line("%s is restored: whole, %d audit entries", safe(done.Database), done.AuditEntries)
+			s.page.Line("%s is restored: whole, %d audit entries", term.Safe(done.Database), done.AuditEntries)
 			if done.Kept != "" {
-				s.page.line("the database until now is kept as %s", safe(done.Kept))
+				s.page.Line("the database until now is kept as %s", term.Safe(done.Kept))
 			}
 			return nil
 		},
@@ -58,14 +59,14 @@ func (s *session) restore(ctx context.Context, path string) (done store.Restored
 		return done, err
 	}
 	defer f.Close()
-	if first(s.url, s.env("REEVE_URL")) != "" {
-		c, err := s.ask()
+	if s.at.HasAddress() {
+		c, err := s.server.Connect()
 		if err != nil {
 			return done, err
 		}
 		return uploadBackup(ctx, c, f)
 	}
-	settings, err := s.settings()
+	settings, err := s.at.Settings()
 	if err != nil {
 		return done, err
 	}
@@ -74,7 +75,7 @@ func (s *session) restore(ctx context.Context, path string) (done store.Restored
 	}
 	unlock, err := holdData(settings.Data)
 	if errors.Is(err, errHeld) {
-		c, err := s.askHolder(settings.Data)
+		c, err := s.at.Holder(settings.Data)
 		if err != nil {
 			return done, err
 		}
@@ -85,19 +86,6 @@ func (s *session) restore(ctx context.Context, path string) (done store.Restored
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	return putInPlace(ctx, f, settings.Database)
-}
-
-// askHolder connects to the server that uses a data folder, and to no other.
-func (s *session) askHolder(data string) (*dial.Client, error) {
-	local, err := dial.ReadClient(filepath.Join(data, dial.ClientFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("a Reeve uses the data folder %s and has not said yet where it answers; try again when it is ready", data)
-	}
-	if err != nil {
-		return nil, err
-	}
-	at := dial.Join(dial.Place{Token: first(s.token, s.env("REEVE_TOKEN")), Authority: s.authority}, local, data)
-	return dial.New(at)
 }
 
 // openBackup opens a file that begins like a backup.
@@ -127,7 +115,7 @@ func putInPlace(ctx context.Context, f *os.File, database string) (store.Restore
 	if err != nil {
 		return store.Restored{}, err
 	}
-	r := store.Restore{Database: to, At: time.Now(), Why: store.Why{Actor: "user:" + first(userName(), "unknown")}}
+	r := store.Restore{Database: to, At: time.Now(), Why: store.Why{Actor: "user:" + cmp.Or(userName(), "unknown")}}
 	done, err := r.Stage(ctx, backup)
 	if err == nil {
 		_, err = store.FinishRestore(to)

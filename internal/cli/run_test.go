@@ -14,6 +14,7 @@ import (
 
 	"reeve/internal/dial"
 	"reeve/internal/ops"
+	"reeve/internal/term"
 )
 
 // run runs one command line and answers what it printed.
@@ -97,7 +98,7 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var o bytes.Buffer
 		s := newSession(Program{Out: &o, Err: &o})
-		s.page = newPage(&o, nil, true)
+		s.page = term.NewPage(&o, s.at.Variable, true)
 		fol := follower{s: s, keep: func(ops.Transition) bool { return true }}
 		_, _ = dial.Events(strings.NewReader(text), func() {}, fol.event)
 		if strings.Contains(o.String(), "\x1b") {

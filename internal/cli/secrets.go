@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reeve/internal/ops"
+	"reeve/internal/term"
 )
 
 func (s *session) secretsVerb() *cobra.Command {
@@ -14,15 +15,15 @@ func (s *session) secretsVerb() *cobra.Command {
 		Use: "secrets", Short: "List the sealed settings: their names, never their values", Example: "  reeve secrets", Args: takes(0, 0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			var l struct{ Items []ops.SealedSetting }
-			text, err := s.fetch(c.Context(), "/api/v1/secrets", &l)
+			text, err := s.server.Fetch(c.Context(), "/api/v1/secrets", &l)
 			if err != nil || s.json() {
 				return s.documentOr(text, err)
 			}
-			t := s.page.table("!NAME", "SEALED", "BY")
+			t := s.page.Table("!NAME", "SEALED", "BY")
 			for _, x := range l.Items {
-				t.add(of(x.Name), of(stamp(x.At)), of(x.By))
+				t.Add(term.Of(x.Name), term.Of(term.Stamp(x.At)), term.Of(x.By))
 			}
-			t.print()
+			t.Print()
 			return nil
 		},
 	}
@@ -40,24 +41,24 @@ func (s *session) secretVerb() *cobra.Command {
 			return takes(1, 1, "a name")(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			value, err := s.secret("Value of "+safe(args[0])+": ", true)
+			value, err := s.secret("Value of "+term.Safe(args[0])+": ", true)
 			if err != nil {
 				return err
 			}
 			var x ops.SealedSetting
-			text, err := s.call(c.Context(), http.MethodPut, "/api/v1/secrets/"+url.PathEscape(args[0]), map[string]string{"value": value}, &x)
+			text, err := s.server.Call(c.Context(), http.MethodPut, "/api/v1/secrets/"+url.PathEscape(args[0]), map[string]string{"value": value}, &x)
 			if err != nil || s.json() {
 				return s.documentOr(text, err)
 			}
-			return s.done(nil, "%s is sealed; %s", safe(x.Name), safe(x.Note))
+			return s.done(nil, "%s is sealed; %s", term.Safe(x.Name), term.Safe(x.Note))
 		},
 	}, &cobra.Command{
 		Use: "delete NAME", Aliases: []string{"rm", "remove"}, Short: "Delete a sealed setting", Example: "  reeve secret delete openai", Args: takes(1, 1, "a name"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := s.call(c.Context(), http.MethodDelete, "/api/v1/secrets/"+url.PathEscape(args[0]), nil, nil); err != nil {
+			if _, err := s.server.Call(c.Context(), http.MethodDelete, "/api/v1/secrets/"+url.PathEscape(args[0]), nil, nil); err != nil {
 				return err
 			}
-			return s.done(map[string]any{"name": args[0], "deleted": true}, "the sealed setting %s is deleted", safe(args[0]))
+			return s.done(map[string]any{"name": args[0], "deleted": true}, "the sealed setting %s is deleted", term.Safe(args[0]))
 		},
 	})
 	return c

@@ -47,9 +47,9 @@ reeve.yaml, then from REEVE_* of the environment, then from these flags.`,
 
 // upOptions answers what a server here would be started with.
 func (s *session) upOptions() UpOptions {
-	u := UpOptions{ConfigFile: s.configFile, Flags: map[string]string{}, Env: s.program.Env, Out: s.program.Out, Err: s.program.Err}
-	if s.data != "" {
-		u.Flags["data"] = s.data
+	u := UpOptions{ConfigFile: s.at.ConfigFile, Flags: map[string]string{}, Env: s.program.Env, Out: s.program.Out, Err: s.program.Err}
+	if s.at.Data != "" {
+		u.Flags["data"] = s.at.Data
 	}
 	return u
 }

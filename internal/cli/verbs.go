@@ -7,26 +7,29 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reeve/internal/client"
 	"reeve/internal/config"
-	"reeve/internal/dial"
+	"reeve/internal/term"
 )
 
 // A session is one run of a command: what was typed, and what it needs to
 // answer.
 type session struct {
 	program Program
-	page    *page
+	page    *term.Page
+	server  *client.Client // the one that at names
 
 	// The flags that every verb has.
-	url, token, authority string
-	data, configFile      string
-	output                string
-	plain                 bool
-
-	client *dial.Client // once a verb asked for it
+	at     client.Options
+	output string
+	plain  bool
 }
 
-func newSession(p Program) *session { return &session{program: p, output: "table"} }
+func newSession(p Program) *session {
+	s := &session{program: p, output: "table", at: client.Options{Env: p.Env}}
+	s.server = client.New(&s.at)
+	return s
+}
 
 // groups are the headings under which the verbs are listed.
 var groups = []*cobra.Group{
@@ -79,11 +82,11 @@ func (s *session) root() *cobra.Command {
 
 func (s *session) sharedFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVar(&s.url, "url", "", "address of the server; default REEVE_URL, else the server of this machine")
-	f.StringVar(&s.token, "token", "", "API token; default REEVE_TOKEN, else the one in the data folder")
-	f.StringVar(&s.authority, "ca", "", "certificate file of the authority that signed the server's certificate")
-	f.StringVar(&s.data, "data", "", "data folder of the server of this machine")
-	f.StringVar(&s.configFile, "config", "", "configuration file of the server of this machine")
+	f.StringVar(&s.at.URL, "url", "", "address of the server; default REEVE_URL, else the server of this machine")
+	f.StringVar(&s.at.Token, "token", "", "API token; default REEVE_TOKEN, else the one in the data folder")
+	f.StringVar(&s.at.Authority, "ca", "", "certificate file of the authority that signed the server's certificate")
+	f.StringVar(&s.at.Data, "data", "", "data folder of the server of this machine")
+	f.StringVar(&s.at.ConfigFile, "config", "", "configuration file of the server of this machine")
 	f.StringVarP(&s.output, "output", "o", "table", "table, or json for one document with stable keys")
 	f.BoolVar(&s.plain, "no-color", false, "no colours; NO_COLOR in the environment does the same")
 	f.SortFlags = false
@@ -103,24 +106,11 @@ func (s *session) open(c *cobra.Command) error {
 	if s.output != "table" && s.output != "json" {
 		return usageError{fmt.Sprintf("the output %q is not known; write -o table or -o json", s.output), c.CommandPath()}
 	}
-	s.page = newPage(s.program.Out, s.program.Env, s.plain)
+	s.page = term.NewPage(s.program.Out, s.at.Variable, s.plain)
 	return nil
 }
 
 func (s *session) json() bool { return s.output == "json" }
-
-// env answers a variable of the environment.
-func (s *session) env(name string) string { return lookup(s.program.Env, name) }
-
-func lookup(env []string, name string) string {
-	value := ""
-	for _, e := range env {
-		if v, ok := strings.CutPrefix(e, name+"="); ok {
-			value = v
-		}
-	}
-	return value
-}
 
 // takes checks the number of arguments; names says what they are.
 func takes(least, most int, names string) cobra.PositionalArgs {
@@ -176,7 +166,7 @@ func (s *session) versionVerb() *cobra.Command {
 		Use: "version", Short: "Print the version of this program", Example: "  reeve version", Args: takes(0, 0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if s.json() {
-				return s.page.value(map[string]string{"version": s.program.Version})
+				return s.page.Value(map[string]string{"version": s.program.Version})
 			}
 			_, err := io.WriteString(s.program.Out, "reeve "+s.program.Version+"\n")
 			return err

@@ -15,6 +15,8 @@ import (
 	"reeve/internal/dial"
 	"reeve/internal/glyph"
 	"reeve/internal/ops"
+	"reeve/internal/show"
+	"reeve/internal/term"
 )
 
 // The rhythm of coming back to a stream that ended.
@@ -111,7 +113,7 @@ func (f *follower) run(ctx context.Context) error {
 		if heard {
 			pause = firstPause
 		}
-		fmt.Fprintf(f.s.program.Err, "the stream ended; coming back in %s\n", span(pause))
+		fmt.Fprintf(f.s.program.Err, "the stream ended; coming back in %s\n", term.Span(pause))
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -128,7 +130,7 @@ func (f *follower) once(ctx context.Context) (heard bool, err error) {
 	if f.resume {
 		last = strconv.FormatInt(f.last, 10)
 	}
-	c, err := f.s.ask()
+	c, err := f.s.server.Connect()
 	if err != nil {
 		return false, err
 	}
@@ -165,15 +167,15 @@ func (f *follower) event(id, kind, data string) error {
 func (f *follower) show(t ops.Transition, data string) {
 	p := f.s.page
 	if f.s.json() {
-		p.line("%s", glyph.Escaped(data))
+		p.Line("%s", glyph.Escaped(data))
 		return
 	}
-	line := fmt.Sprintf("%s  %s  %s", stamp(t.At), safe(t.Actor), safe(transitionText(t)))
+	line := fmt.Sprintf("%s  %s  %s", term.Stamp(t.At), term.Safe(t.Actor), term.Safe(show.TransitionText(t)))
 	if t.ObjectID != "" {
-		line += "  " + safe(t.ObjectID)
+		line += "  " + term.Safe(t.ObjectID)
 	}
 	if t.Reason != "" {
-		line += "  (" + safe(t.Reason) + ")"
+		line += "  (" + term.Safe(t.Reason) + ")"
 	}
-	p.line("%s", p.paint(stateStyle(t.To), line))
+	p.Line("%s", p.Paint(term.StateStyle(t.To), line))
 }

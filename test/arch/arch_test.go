@@ -32,6 +32,8 @@ var layers = []string{
 	"turn",
 	"act assist fleet gather ingest investigate knowledge notify patrol perform plan reconcile watch",
 	"actions channels collectors connectors detectors tools",
+	"term",        // a terminal, for the edges that write on one
+	"client show", // a server and its things, as people at a terminal mean and see them
 	"api cli mcp tui",
 	"app",
 }

@@ -1,8 +1,7 @@
-package cli
+package client
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -25,29 +24,12 @@ func TestChooseTakesWhatIsMeantAndListsWhatMayBe(t *testing.T) {
 		}
 	}
 	_, err := choose("resource", "web", all)
-	if exitCode(err) != exitWrongUse || !strings.Contains(err.Error(), "res_06h04fhhs5aaaaaaaaaaaaa") || !strings.Contains(err.Error(), "attic") {
+	_, wrong := errors.AsType[dial.Misuse](err)
+	if !wrong || !strings.Contains(err.Error(), "res_06h04fhhs5aaaaaaaaaaaaa") || !strings.Contains(err.Error(), "attic") {
 		t.Error(err)
 	}
-	if _, err := choose("resource", "nothing", all); exitCode(err) != exitFailed {
+	_, err = choose("resource", "nothing", all)
+	if e, ok := errors.AsType[dial.Answered](err); !ok || e.Cause.Kind != ops.NotFound {
 		t.Error(err)
-	}
-}
-
-func TestShortenedIDsStayApart(t *testing.T) {
-	ids := []string{"fnd_06h04fhhs5aaaaaaaaaaaaa", "fnd_06h04fhhs5aaaaaaaaaaaab", "fnd_06h04zzzzzzzzzzzzzzzzzz"}
-	short := shortened(ids)
-	if short[ids[0]] == short[ids[1]] || len(shortened(ids[1:])[ids[1]]) != 17 {
-		t.Error(short)
-	}
-}
-
-func TestExitCodesFollowTheKindOfError(t *testing.T) {
-	for kind, want := range map[ops.ErrorKind]int{ops.Invalid: exitWrongUse, ops.Forbidden: exitRefused, ops.Unauthentic: exitRefused, ops.NotFound: exitFailed, ops.Conflict: exitFailed, ops.Internal: exitFailed} {
-		if got := exitCode(fmt.Errorf("x: %w", answered(ops.Errorf(kind, "m")))); got != want {
-			t.Errorf("%s: %d", kind, got)
-		}
-	}
-	if exitCode(dial.Unreachable{URL: "u", Cause: errors.New("x")}) != exitUnreachable || exitCode(wrongUse("x")) != exitWrongUse || exitCode(errors.New("x")) != exitFailed {
-		t.Error("kinds of errors got mixed up")
 	}
 }

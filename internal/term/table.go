@@ -1,4 +1,4 @@
-package cli
+package term
 
 import (
 	"strings"
@@ -6,20 +6,23 @@ import (
 	"reeve/internal/glyph"
 )
 
-// A cell is a text from anywhere, and how it looks.
-type cell struct {
+// A Cell is a text from anywhere, and how it looks.
+type Cell struct {
 	text  string
-	style style
+	style Style
 }
 
-// of makes a cell without a style.
-func of(text string) cell { return cell{text: text} }
+// Of makes a cell without a style.
+func Of(text string) Cell { return Cell{text: text} }
 
-// A table prints rows in columns that fit the page.
-type table struct {
-	page  *page
+// Painted makes a cell with a style.
+func Painted(text string, look Style) Cell { return Cell{text: text, style: look} }
+
+// A Table prints rows in columns that fit the page.
+type Table struct {
+	page  *Page
 	heads []string
-	rows  [][]cell
+	rows  [][]Cell
 	right map[int]bool // columns of numbers
 	whole map[int]bool // columns that are never cut: IDs, states
 	pad   string       // before every row
@@ -27,10 +30,10 @@ type table struct {
 	notes map[int]string
 }
 
-// table begins a table. In a head, a leading > aligns to the right, a leading
+// Table begins a table. In a head, a leading > aligns to the right, a leading
 // ! keeps the column from being cut.
-func (p *page) table(heads ...string) *table {
-	t := &table{page: p, right: map[int]bool{}, whole: map[int]bool{}, notes: map[int]string{}}
+func (p *Page) Table(heads ...string) *Table {
+	t := &Table{page: p, right: map[int]bool{}, whole: map[int]bool{}, notes: map[int]string{}}
 	for i, h := range heads {
 		for strings.HasPrefix(h, ">") || strings.HasPrefix(h, "!") {
 			t.right[i] = t.right[i] || h[0] == '>'
@@ -42,12 +45,12 @@ func (p *page) table(heads ...string) *table {
 	return t
 }
 
-// add adds a row. Its texts are made safe here, so that none is forgotten.
-func (t *table) add(cells ...cell) {
-	row := make([]cell, len(t.heads))
+// Add adds a row. Its texts are made safe here, so that none is forgotten.
+func (t *Table) Add(cells ...Cell) {
+	row := make([]Cell, len(t.heads))
 	for i := range row {
 		if i < len(cells) {
-			row[i] = cell{safe(cells[i].text), cells[i].style}
+			row[i] = Cell{Safe(cells[i].text), cells[i].style}
 		}
 		if row[i].text == "" {
 			row[i].text = "-"
@@ -56,8 +59,14 @@ func (t *table) add(cells ...cell) {
 	t.rows = append(t.rows, row)
 }
 
-// note puts a text under the row that was added last.
-func (t *table) note(text string) { t.notes[len(t.rows)-1] = text }
+// Note puts a text under the row that was added last.
+func (t *Table) Note(text string) { t.notes[len(t.rows)-1] = text }
+
+// FoldLast folds the last column instead of cutting it.
+func (t *Table) FoldLast() { t.folds = true }
+
+// Indent puts a text before every row.
+func (t *Table) Indent(pad string) { t.pad = pad }
 
 // gap is what stands between two columns.
 const gap = "  "
@@ -65,23 +74,23 @@ const gap = "  "
 // minColumn is how narrow a column may become.
 const minColumn = 8
 
-// print writes the table.
-func (t *table) print() {
+// Print writes the table.
+func (t *Table) Print() {
 	widths := t.widths()
-	head := make([]cell, len(t.heads))
+	head := make([]Cell, len(t.heads))
 	for i, h := range t.heads {
-		head[i] = cell{h, faint}
+		head[i] = Cell{h, Faint}
 	}
 	t.printRow(head, widths)
 	for i, row := range t.rows {
 		t.printRow(row, widths)
 		if text, ok := t.notes[i]; ok {
-			t.page.paragraph(t.pad+"    ", text)
+			t.page.Paragraph(t.pad+"    ", text)
 		}
 	}
 }
 
-func (t *table) printRow(row []cell, widths []int) {
+func (t *Table) printRow(row []Cell, widths []int) {
 	var b strings.Builder
 	b.WriteString(t.pad)
 	for i, c := range row {
@@ -96,22 +105,22 @@ func (t *table) printRow(row []cell, widths []int) {
 		space := strings.Repeat(" ", max(0, widths[i]-glyph.Columns(text)))
 		switch {
 		case t.right[i]:
-			b.WriteString(space + t.page.paint(c.style, text))
+			b.WriteString(space + t.page.Paint(c.style, text))
 		case i == len(row)-1:
 			margin := strings.Repeat(" ", t.margin(widths))
-			b.WriteString(t.page.paint(c.style, text))
+			b.WriteString(t.page.Paint(c.style, text))
 			for _, l := range rest {
-				b.WriteString("\n" + margin + t.page.paint(c.style, l))
+				b.WriteString("\n" + margin + t.page.Paint(c.style, l))
 			}
 		default:
-			b.WriteString(t.page.paint(c.style, text) + space)
+			b.WriteString(t.page.Paint(c.style, text) + space)
 		}
 	}
-	t.page.line("%s", strings.TrimRight(b.String(), " "))
+	t.page.Line("%s", strings.TrimRight(b.String(), " "))
 }
 
 // margin answers where the last column begins.
-func (t *table) margin(widths []int) int {
+func (t *Table) margin(widths []int) int {
 	at := len(t.pad)
 	for _, w := range widths[:len(widths)-1] {
 		at += w + len(gap)
@@ -122,7 +131,7 @@ func (t *table) margin(widths []int) int {
 // widths answers the width of every column: as wide as its widest text, and
 // while the row is wider than the page, the widest column that may be cut
 // gives way.
-func (t *table) widths() []int {
+func (t *Table) widths() []int {
 	widths := make([]int, len(t.heads))
 	for i, h := range t.heads {
 		widths[i] = glyph.Columns(h)
