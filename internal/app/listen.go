@@ -12,6 +12,7 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/ops"
+	"reeve/internal/pki"
 )
 
 // A web is the listeners while they answer.
@@ -31,8 +32,8 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	}
 	s.serve(s.web.plain)
 	if s.config.ListenTLS != "" {
-		files := api.TLSFiles{DataDir: s.config.Data, Cert: s.config.TLSCert, Key: s.config.TLSKey, Names: s.hostNames()}
-		if s.web.secure, err = api.ListenTLS(s.config.ListenTLS, files); err != nil {
+		files := pki.Files{DataDir: s.config.Data, Cert: s.config.TLSCert, Key: s.config.TLSKey, Names: s.hostNames()}
+		if s.web.secure, err = pki.Listen(s.config.ListenTLS, files); err != nil {
 			return err
 		}
 		s.serve(s.web.secure)

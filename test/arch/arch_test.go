@@ -27,7 +27,7 @@ var layers = []string{
 	"ops",
 	"authority collect correlate detect evidence gate glyph learn tool verb",
 	"brief", // tells in words what the other pure packages found
-	"command config containers dial probe journal link llm secret store tsdb",
+	"command config containers dial probe journal link llm pki secret store tsdb",
 	"turn",
 	"act assist gather ingest investigate knowledge notify patrol perform plan reconcile watch",
 	"actions channels collectors connectors detectors tools",
