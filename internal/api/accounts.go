@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -21,13 +22,13 @@ const maxNameBytes = 64
 // compiles to as many copies of it, which cost a start 9 ms and 3 MB.
 var userName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._@+-]*$`)
 
-func (s *Server) users(ctx context.Context, _ noInput) (List[UserView], error) {
+func (s *Server) users(ctx context.Context, _ rest.NoInput) (rest.List[UserView], error) {
 	accounts, err := s.store.Accounts(ctx)
 	var all []UserView
 	for _, a := range accounts {
 		all = append(all, userView(a))
 	}
-	return listOf(all, ""), err
+	return rest.ListOf(all, ""), err
 }
 
 type newUserInput struct {
@@ -40,7 +41,7 @@ type newUserInput struct {
 
 func (s *Server) addUser(ctx context.Context, q newUserInput) (UserView, error) {
 	if len(q.Body.Name) > maxNameBytes || !userName.MatchString(q.Body.Name) {
-		return UserView{}, invalid("name", "a name has letters, digits and . _ @ + -, and begins with a letter or digit")
+		return UserView{}, rest.Invalid("name", "a name has letters, digits and . _ @ + -, and begins with a letter or digit")
 	}
 	if err := checkPassword(q.Body.Password); err != nil {
 		return UserView{}, err
@@ -52,7 +53,7 @@ func (s *Server) addUser(ctx context.Context, q newUserInput) (UserView, error) 
 	a := store.Account{ID: ops.NewID(ops.UserID), Name: q.Body.Name, Role: q.Body.Role, Password: hash}
 	err = s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
 		a.CreatedAt = tx.Now()
-		return tx.SaveAccount(ctx, a, "create", callerOf(ctx).why(""))
+		return tx.SaveAccount(ctx, a, "create", rest.CallerOf(ctx).Why(""))
 	})
 	a.Version = 1
 	return userView(a), err
@@ -84,7 +85,7 @@ func (s *Server) changeUser(ctx context.Context, q changeUserInput) (UserView, e
 		if a, err = tx.Account(ctx, q.ID); err != nil {
 			return err
 		}
-		if err := checkMatch(q.IfMatch, "the account "+a.Name, a.Version); err != nil {
+		if err := rest.CheckMatch(q.IfMatch, "the account "+a.Name, a.Version); err != nil {
 			return err
 		}
 		if q.Body.Role != "" {
@@ -96,7 +97,7 @@ func (s *Server) changeUser(ctx context.Context, q changeUserInput) (UserView, e
 		if hash != "" {
 			a.Password = hash
 		}
-		if err := tx.SaveAccount(ctx, a, "change", callerOf(ctx).why("")); err != nil {
+		if err := tx.SaveAccount(ctx, a, "change", rest.CallerOf(ctx).Why("")); err != nil {
 			return err
 		}
 		a.Version++
@@ -105,17 +106,13 @@ func (s *Server) changeUser(ctx context.Context, q changeUserInput) (UserView, e
 	return userView(a), err
 }
 
-type idInput struct {
-	ID string `path:"id"`
-}
-
-func (s *Server) deleteUser(ctx context.Context, q idInput) (none, error) {
-	return none{}, s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
+func (s *Server) deleteUser(ctx context.Context, q rest.ByID) (rest.None, error) {
+	return rest.None{}, s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
 		a, err := tx.Account(ctx, q.ID)
 		if err != nil {
 			return err
 		}
-		if err := tx.DeleteAccount(ctx, a, callerOf(ctx).why("")); err != nil {
+		if err := tx.DeleteAccount(ctx, a, rest.CallerOf(ctx).Why("")); err != nil {
 			return err
 		}
 		return adminRemains(ctx, tx)
@@ -148,7 +145,7 @@ type TokenView struct {
 }
 
 func tokenView(t store.APIToken, user string) TokenView {
-	return TokenView{t.ID, t.Name, user, full(t.Scopes), t.CreatedAt, t.ExpiresAt, t.UsedAt}
+	return TokenView{t.ID, t.Name, user, rest.Full(t.Scopes), t.CreatedAt, t.ExpiresAt, t.UsedAt}
 }
 
 // NewToken is a token that was just made; its secret is shown once.
@@ -158,11 +155,11 @@ type NewToken struct {
 }
 
 // tokens answers those of who asks; an admin sees all.
-func (s *Server) tokens(ctx context.Context, _ noInput) (List[TokenView], error) {
-	c := callerOf(ctx)
+func (s *Server) tokens(ctx context.Context, _ rest.NoInput) (rest.List[TokenView], error) {
+	c := rest.CallerOf(ctx)
 	accounts, err := s.store.Accounts(ctx)
 	if err != nil {
-		return List[TokenView]{}, err
+		return rest.List[TokenView]{}, err
 	}
 	names := map[string]string{}
 	for _, a := range accounts {
@@ -175,7 +172,7 @@ func (s *Server) tokens(ctx context.Context, _ noInput) (List[TokenView], error)
 			all = append(all, tokenView(t, names[t.AccountID]))
 		}
 	}
-	return listOf(all, ""), err
+	return rest.ListOf(all, ""), err
 }
 
 type newTokenInput struct {
@@ -187,25 +184,31 @@ type newTokenInput struct {
 }
 
 func (s *Server) addToken(ctx context.Context, q newTokenInput) (NewToken, error) {
-	c := callerOf(ctx)
+	c := rest.CallerOf(ctx)
 	if len(q.Body.Name) > maxNameBytes || !userName.MatchString(q.Body.Name) {
-		return NewToken{}, invalid("name", "a name has letters, digits and . _ @ + -, and begins with a letter or digit")
+		return NewToken{}, rest.Invalid("name", "a name has letters, digits and . _ @ + -, and begins with a letter or digit")
 	}
 	if len(q.Body.Scopes) == 0 {
-		return NewToken{}, invalid("scopes", "name at least one scope: %s", strings.Join(Scopes, ", "))
+		return NewToken{}, rest.Invalid("scopes", "name at least one scope: %s", strings.Join(rest.Scopes, ", "))
 	}
 	for _, scope := range q.Body.Scopes {
-		if !c.grants(scope) {
+		if !grants(c, scope) {
 			return NewToken{}, ops.Errorf(ops.Forbidden, "the token %s cannot give the scope %s, which it does not have", c.Token, scope)
 		}
 	}
 	if !q.Body.ExpiresAt.IsZero() && q.Body.ExpiresAt.Before(s.now()) {
-		return NewToken{}, invalid("expires_at", "the time has passed already")
+		return NewToken{}, rest.Invalid("expires_at", "the time has passed already")
 	}
 	scopes := slices.Compact(slices.Sorted(slices.Values(q.Body.Scopes)))
-	t, secret, err := makeToken(ctx, s.store, s.now(), c.why(""), store.APIToken{
+	t, secret, err := makeToken(ctx, s.store, s.now(), c.Why(""), store.APIToken{
 		Name: q.Body.Name, AccountID: c.Account.ID, Scopes: scopes, ExpiresAt: q.Body.ExpiresAt})
 	return NewToken{tokenView(t, c.Account.Name), secret}, err
+}
+
+// grants reports whether the caller may hand out a scope: no token makes one
+// that may do more than itself.
+func grants(c rest.Caller, scope string) bool {
+	return c.Token == "" || slices.Contains(c.Scopes, "admin") && scope != "metrics:write" || slices.Contains(c.Scopes, scope)
 }
 
 func makeToken(ctx context.Context, db *store.Store, now time.Time, why store.Why, t store.APIToken) (made store.APIToken, secret string, err error) {
@@ -218,17 +221,17 @@ func makeToken(ctx context.Context, db *store.Store, now time.Time, why store.Wh
 	return t, secret, err
 }
 
-func (s *Server) deleteToken(ctx context.Context, q idInput) (none, error) {
-	c := callerOf(ctx)
+func (s *Server) deleteToken(ctx context.Context, q rest.ByID) (rest.None, error) {
+	c := rest.CallerOf(ctx)
 	all, err := s.store.Tokens(ctx)
 	if err != nil {
-		return none{}, err
+		return rest.None{}, err
 	}
 	i := slices.IndexFunc(all, func(t store.APIToken) bool { return t.ID == q.ID })
 	if i < 0 || c.Account.Role != store.Admin && all[i].AccountID != c.Account.ID {
-		return none{}, ops.Errorf(ops.NotFound, "there is no token %s", short(q.ID))
+		return rest.None{}, ops.Errorf(ops.NotFound, "there is no token %s", rest.Short(q.ID))
 	}
-	return none{}, s.store.Tx(ctx, s.now(), func(tx *store.Tx) error { return tx.DeleteToken(ctx, q.ID, c.why("")) })
+	return rest.None{}, s.store.Tx(ctx, s.now(), func(tx *store.Tx) error { return tx.DeleteToken(ctx, q.ID, c.Why("")) })
 }
 
 // The account and the file of the command line on the server's own machine.

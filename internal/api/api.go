@@ -4,8 +4,7 @@
 //
 // Start reading in routes.go: it is the list of everything that can be asked,
 // with who may ask it. A handler is a method that takes a struct of inputs and
-// answers a value or an error; decoding, permission, problems and the OpenAPI
-// description follow from the types.
+// answers a value or an error; package rest makes routes of them.
 package api
 
 import (
@@ -27,6 +26,7 @@ import (
 	"reeve/internal/loop"
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -108,7 +108,7 @@ type Server struct {
 	log      *slog.Logger
 	store    *store.Store
 	mux      *http.ServeMux
-	routes   []Route
+	routes   []rest.Route
 	allowed  map[string]bool // host names
 	public   *url.URL
 	sign     *signIn
@@ -139,7 +139,7 @@ func New(deps Deps) (*Server, error) {
 	s.hub = newHub(s)
 	s.routes = s.table()
 	for _, r := range s.routes {
-		s.mux.Handle(r.Method+" "+r.Pattern, s.serve(r))
+		s.mux.Handle(r.Method+" "+r.Pattern, s.sign.admit(r.Needs, r.Handler(s.log)))
 		s.patterns[r.Method+" "+r.Pattern] = true
 	}
 	s.mux.Handle("/api/", s.nothing())

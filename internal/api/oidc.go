@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -63,7 +64,7 @@ func newOIDC(opts *OIDCOptions) (*oidcClient, error) {
 		return nil, ops.Errorf(ops.Invalid, "oidc needs issuer and client_id")
 	}
 	for value, role := range opts.Roles {
-		if ranks[role] == 0 {
+		if rest.Rank(role) == 0 {
 			return nil, ops.Errorf(ops.Invalid, "oidc gives %q the role %q; the roles are viewer, operator, admin", value, role)
 		}
 	}
@@ -105,7 +106,7 @@ func (in *signIn) toProvider(w http.ResponseWriter, r *http.Request) error {
 		return ops.Errorf(ops.NotFound, "no OpenID provider is configured")
 	}
 	ctx := r.Context()
-	if err := in.byAddr.take(sender(callerOf(ctx).Addr), in.s.now()); err != nil {
+	if err := in.byAddr.Take(rest.Sender(rest.CallerOf(ctx).Addr), in.s.now()); err != nil {
 		return err
 	}
 	provider, err := in.oidc.find(ctx)
@@ -136,7 +137,7 @@ func (in *signIn) fromProvider(w http.ResponseWriter, r *http.Request) error {
 		return ops.Errorf(ops.Forbidden, "this sign-in was not begun here, or began too long ago; begin again")
 	}
 	if problem := q.Get("error"); problem != "" {
-		return ops.Errorf(ops.Forbidden, "the OpenID provider refused: %s", short(problem))
+		return ops.Errorf(ops.Forbidden, "the OpenID provider refused: %s", rest.Short(problem))
 	}
 	provider, err := in.oidc.find(ctx)
 	if err != nil {
@@ -214,11 +215,11 @@ func (o *oidcClient) role(claims map[string]any) (store.Role, error) {
 	}
 	role := o.opts.DefaultRole
 	for value, r := range o.opts.Roles {
-		if slices.Contains(values, value) && ranks[r] > ranks[role] {
+		if slices.Contains(values, value) && rest.Rank(r) > rest.Rank(role) {
 			role = r
 		}
 	}
-	if ranks[role] == 0 {
+	if rest.Rank(role) == 0 {
 		return "", ops.Errorf(ops.Forbidden, "your account at the OpenID provider gives no role here")
 	}
 	return role, nil

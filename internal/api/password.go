@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/secret"
 )
 
@@ -34,7 +34,7 @@ func (h hashers) enter(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-wait.C:
-		return tooManyError{5, ops.Errorf(ops.TooMany, "too many people sign in at once; try again in a few seconds")}
+		return rest.TooMany(5, "too many people sign in at once; try again in a few seconds")
 	}
 }
 
@@ -44,9 +44,9 @@ func (h hashers) leave() { <-h }
 func checkPassword(password string) error {
 	switch {
 	case utf8.RuneCountInString(password) < minPasswordRunes:
-		return invalid("password", "a password has at least %d characters", minPasswordRunes)
+		return rest.Invalid("password", "a password has at least %d characters", minPasswordRunes)
 	case len(password) > maxPasswordBytes:
-		return invalid("password", "a password has at most %d bytes", maxPasswordBytes)
+		return rest.Invalid("password", "a password has at most %d bytes", maxPasswordBytes)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"reeve/internal/api"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -23,7 +24,7 @@ func everyone(w *world) map[string]*client {
 		c.csrf = s.CSRF
 		all[string(role)] = c
 	}
-	for _, scope := range api.Scopes {
+	for _, scope := range rest.Scopes {
 		c := w.anyone()
 		c.token = admin.newToken(scope)
 		all["token "+scope] = c
@@ -43,15 +44,15 @@ func (c *client) newToken(scopes ...string) string {
 }
 
 // allowed is who has which permission. It repeats the intent, not the code.
-var allowed = map[api.Permission]string{
-	api.Open:         "nobody viewer operator admin token read token operate token admin token metrics:read token metrics:write viewer's token admin",
-	api.Public:       "nobody viewer operator admin token read token operate token admin token metrics:read token metrics:write viewer's token admin",
-	api.Personal:     "viewer operator admin token admin viewer's token admin",
-	api.Read:         "viewer operator admin token read token operate token admin viewer's token admin",
-	api.Operate:      "operator admin token operate token admin",
-	api.Administer:   "admin token admin",
-	api.MetricsRead:  "viewer operator admin token read token operate token admin token metrics:read viewer's token admin",
-	api.MetricsWrite: "operator admin token metrics:write",
+var allowed = map[rest.Permission]string{
+	rest.Open:         "nobody viewer operator admin token read token operate token admin token metrics:read token metrics:write viewer's token admin",
+	rest.Public:       "nobody viewer operator admin token read token operate token admin token metrics:read token metrics:write viewer's token admin",
+	rest.Personal:     "viewer operator admin token admin viewer's token admin",
+	rest.Read:         "viewer operator admin token read token operate token admin viewer's token admin",
+	rest.Operate:      "operator admin token operate token admin",
+	rest.Administer:   "admin token admin",
+	rest.MetricsRead:  "viewer operator admin token read token operate token admin token metrics:read viewer's token admin",
+	rest.MetricsWrite: "operator admin token metrics:write",
 }
 
 var wildcard = regexp.MustCompile(`\{[a-z]+\}`)
@@ -142,7 +143,7 @@ func TestRevokedAndExpiredTokensAreRefused(t *testing.T) {
 	c := w.anyone()
 	c.token = admin.newToken("read")
 	c.want(200, "GET", "/api/v1/status", nil, nil)
-	var list api.List[api.TokenView]
+	var list rest.List[api.TokenView]
 	admin.want(200, "GET", "/api/v1/tokens", nil, &list)
 	if len(list.Items) != 1 || list.Items[0].LastUsedAt.IsZero() {
 		t.Errorf("tokens: %+v", list.Items)

@@ -11,14 +11,15 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
 const (
-	cookieName      = "reeve_session" // and what tells installations on one machine apart: browsers ignore the port
 	sessionLifetime = 14 * 24 * time.Hour
 	tokenPrefix     = "reeve_"
 	touchEvery      = time.Minute
+	maxTouched      = 8192 // tokens whose last use is remembered
 )
 
 // The values of a session.
@@ -34,10 +35,10 @@ type signIn struct {
 	plain   *scs.SessionManager
 	secure  *scs.SessionManager // the same sessions, with cookies for TLS only
 	hashers hashers
-	byAddr  *limiter
-	byName  *limiter
-	beats   *limiter // heartbeats by address: many jobs of one machine come at the same minute
-	jobs    *limiter // heartbeats by token
+	byAddr  *rest.Limiter
+	byName  *rest.Limiter
+	beats   *rest.Limiter // heartbeats by address: many jobs of one machine come at the same minute
+	jobs    *rest.Limiter // heartbeats by token
 	oidc    *oidcClient
 
 	mu      sync.Mutex
@@ -50,17 +51,34 @@ func newSignIn(s *Server) (*signIn, error) {
 		Store:            sessionStore{s.store},
 		Codec:            sessionCodec{},
 		HashTokenInStore: true,
-		Cookie:           scs.SessionCookie{Name: cookieName + "_" + digest(s.deps.DataDir)[:8], HttpOnly: true, Path: "/", SameSite: http.SameSiteLaxMode, Persist: true},
-		ErrorFunc:        func(w http.ResponseWriter, r *http.Request, err error) { s.fail(w, r, err) },
+		Cookie:           scs.SessionCookie{Name: rest.CookieName + "_" + digest(s.deps.DataDir)[:8], HttpOnly: true, Path: "/", SameSite: http.SameSiteLaxMode, Persist: true},
+		ErrorFunc:        func(w http.ResponseWriter, r *http.Request, err error) { rest.Fail(s.log, w, r, err) },
 	}
 	secure := *manager
 	secure.Cookie.Secure = true
 	in := &signIn{s: s, plain: manager, secure: &secure, hashers: make(hashers, hashersAtOnce),
-		byAddr: newLimiter(10, 6*time.Second), byName: newLimiter(20, 3*time.Second), beats: newLimiter(300, 50*time.Millisecond), jobs: newLimiter(10, time.Second),
+		byAddr: rest.NewLimiter(10, 6*time.Second), byName: rest.NewLimiter(20, 3*time.Second), beats: rest.NewLimiter(300, 50*time.Millisecond), jobs: rest.NewLimiter(10, time.Second),
 		touched: map[string]time.Time{}}
 	var err error
 	in.oidc, err = newOIDC(s.deps.OIDC)
 	return in, err
+}
+
+// admit lets a request through to next when its caller may have what a route
+// needs; next finds the caller in the context.
+func (in *signIn) admit(needs rest.Permission, next http.Handler) http.Handler {
+	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, err := in.authorize(r, needs)
+		if err != nil {
+			rest.Fail(in.s.log, w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	if needs == rest.Open {
+		return inner
+	}
+	return in.withSession(inner)
 }
 
 // withSession loads the session of a request and stores what changed in it.
@@ -76,12 +94,12 @@ func (in *signIn) withSession(next http.Handler) http.Handler {
 }
 
 // authorize finds out who asks and whether they may.
-func (in *signIn) authorize(r *http.Request, needs Permission) (*http.Request, error) {
-	var c Caller
+func (in *signIn) authorize(r *http.Request, needs rest.Permission) (*http.Request, error) {
+	var c rest.Caller
 	c.Addr, c.Local = addrOf(r)
 	c.Base = in.s.baseURL(r)
-	if needs == Open {
-		return r.WithContext(withCaller(r.Context(), c)), nil
+	if needs == rest.Open {
+		return r.WithContext(rest.WithCaller(r.Context(), c)), nil
 	}
 	var err error
 	if token := bearer(r); token != "" {
@@ -92,10 +110,10 @@ func (in *signIn) authorize(r *http.Request, needs Permission) (*http.Request, e
 	if err != nil {
 		return r, err
 	}
-	return r.WithContext(withCaller(r.Context(), c)), c.may(needs)
+	return r.WithContext(rest.WithCaller(r.Context(), c)), c.May(needs)
 }
 
-func (in *signIn) byToken(ctx context.Context, secret string, c *Caller) error {
+func (in *signIn) byToken(ctx context.Context, secret string, c *rest.Caller) error {
 	refused := ops.Errorf(ops.Unauthentic, "the API token is not known, has expired, or its account is disabled")
 	t, err := in.s.store.TokenByHash(ctx, digest(secret))
 	if ops.KindOf(err) == ops.NotFound {
@@ -124,7 +142,7 @@ func (in *signIn) noteUse(ctx context.Context, id string, now time.Time) {
 	in.mu.Lock()
 	due := now.Sub(in.touched[id]) >= touchEvery
 	if due {
-		if len(in.touched) > maxBuckets {
+		if len(in.touched) > maxTouched {
 			clear(in.touched)
 		}
 		in.touched[id] = now
@@ -138,7 +156,7 @@ func (in *signIn) noteUse(ctx context.Context, id string, now time.Time) {
 	}
 }
 
-func (in *signIn) bySession(r *http.Request, c *Caller) error {
+func (in *signIn) bySession(r *http.Request, c *rest.Caller) error {
 	ctx := r.Context()
 	if in.plain.GetString(ctx, sessionAccount) == "" {
 		return nil
@@ -173,11 +191,11 @@ func (in *signIn) holder(ctx context.Context) (account store.Account, ok bool, e
 
 // still reports whether who began a long answer may still have it: nobody
 // signed out, was disabled, or lost the token.
-func (in *signIn) still(r *http.Request, needs Permission) bool {
+func (in *signIn) still(r *http.Request, needs rest.Permission) bool {
 	ctx := r.Context()
-	var c Caller
+	var c rest.Caller
 	if token := bearer(r); token != "" {
-		return in.byToken(ctx, token, &c) == nil && c.may(needs) == nil
+		return in.byToken(ctx, token, &c) == nil && c.May(needs) == nil
 	}
 	// The context of the request holds the session as it was.
 	fresh, err := in.plain.Load(context.Background(), in.plain.Token(ctx))
@@ -186,7 +204,7 @@ func (in *signIn) still(r *http.Request, needs Permission) bool {
 	}
 	account, ok, err := in.holder(fresh)
 	c.Account = account
-	return err == nil && ok && c.may(needs) == nil
+	return err == nil && ok && c.May(needs) == nil
 }
 
 // begin makes the request's session that of an account, under a new token.

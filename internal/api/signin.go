@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -44,8 +45,8 @@ func (in *signIn) view(ctx context.Context, account store.Account) SessionView {
 	return v
 }
 
-func (in *signIn) session(ctx context.Context, _ noInput) (SessionView, error) {
-	return in.view(ctx, callerOf(ctx).Account), nil
+func (in *signIn) session(ctx context.Context, _ rest.NoInput) (SessionView, error) {
+	return in.view(ctx, rest.CallerOf(ctx).Account), nil
 }
 
 type credentialsInput struct {
@@ -58,12 +59,12 @@ type credentialsInput struct {
 // withPassword signs in. Unknown names, wrong passwords and disabled accounts
 // get one answer after the same work.
 func (in *signIn) withPassword(ctx context.Context, q credentialsInput) (SessionView, error) {
-	c, now := callerOf(ctx), in.s.now()
-	if err := in.byAddr.take(sender(c.Addr), now); err != nil {
+	c, now := rest.CallerOf(ctx), in.s.now()
+	if err := in.byAddr.Take(rest.Sender(c.Addr), now); err != nil {
 		return SessionView{}, err
 	}
 	name := digest(q.Body.Name) // The name itself may be long.
-	if err := in.byName.take(name, now); err != nil {
+	if err := in.byName.Take(name, now); err != nil {
 		return SessionView{}, err
 	}
 	if len(q.Body.Password) > maxPasswordBytes || len(q.Body.Name) > maxNameBytes {
@@ -81,7 +82,7 @@ func (in *signIn) withPassword(ctx context.Context, q credentialsInput) (Session
 		in.s.log.Warn("sign-in refused", "addr", c.Addr.String())
 		return SessionView{}, errWrong
 	}
-	in.byName.forgive(name)
+	in.byName.Forgive(name)
 	return in.enter(ctx, account, "with a password")
 }
 
@@ -102,8 +103,8 @@ func (in *signIn) enter(ctx context.Context, account store.Account, how string) 
 	return in.view(ctx, account), nil
 }
 
-func (in *signIn) signOut(ctx context.Context, _ noInput) (none, error) {
-	return none{}, in.plain.Destroy(ctx)
+func (in *signIn) signOut(ctx context.Context, _ rest.NoInput) (rest.None, error) {
+	return rest.None{}, in.plain.Destroy(ctx)
 }
 
 type newPasswordInput struct {
@@ -114,46 +115,46 @@ type newPasswordInput struct {
 }
 
 // setPassword changes the password of who asks and ends their other sessions.
-func (in *signIn) setPassword(ctx context.Context, q newPasswordInput) (none, error) {
-	c := callerOf(ctx)
+func (in *signIn) setPassword(ctx context.Context, q newPasswordInput) (rest.None, error) {
+	c := rest.CallerOf(ctx)
 	if c.Token != "" {
-		return none{}, ops.Errorf(ops.Forbidden, "an API token cannot change a password; an admin can, with PUT /api/v1/users/{id}")
+		return rest.None{}, ops.Errorf(ops.Forbidden, "an API token cannot change a password; an admin can, with PUT /api/v1/users/{id}")
 	}
 	if c.Account.Subject != "" {
-		return none{}, ops.Errorf(ops.Invalid, "%s signs in through the OpenID provider and has no password here", c.Account.Name)
+		return rest.None{}, ops.Errorf(ops.Invalid, "%s signs in through the OpenID provider and has no password here", c.Account.Name)
 	}
 	if err := checkPassword(q.Body.Password); err != nil {
-		return none{}, err
+		return rest.None{}, err
 	}
 	if c.Account.Password != "" {
-		if err := in.byName.take("password "+c.Account.ID, in.s.now()); err != nil {
-			return none{}, err
+		if err := in.byName.Take("password "+c.Account.ID, in.s.now()); err != nil {
+			return rest.None{}, err
 		}
 		ok, err := in.hashers.matches(ctx, c.Account.Password, q.Body.Current)
 		if err != nil {
-			return none{}, err
+			return rest.None{}, err
 		}
 		if !ok {
-			return none{}, invalid("current", "the password until now is wrong")
+			return rest.None{}, rest.Invalid("current", "the password until now is wrong")
 		}
 	}
 	hash, err := in.hashers.hash(ctx, q.Body.Password)
 	if err != nil {
-		return none{}, err
+		return rest.None{}, err
 	}
 	account := c.Account
 	account.Password = hash
 	err = in.s.store.Tx(ctx, in.s.now(), func(tx *store.Tx) error {
-		return tx.SaveAccount(ctx, account, "set_password", c.why(""))
+		return tx.SaveAccount(ctx, account, "set_password", c.Why(""))
 	})
 	if err != nil {
-		return none{}, err
+		return rest.None{}, err
 	}
 	if err := in.plain.RenewToken(ctx); err != nil {
-		return none{}, err
+		return rest.None{}, err
 	}
 	in.plain.Put(ctx, sessionPrint, fingerprint(hash))
-	return none{}, nil
+	return rest.None{}, nil
 }
 
 // linkSetting is where the one-time link is kept, as its hash.
@@ -204,10 +205,10 @@ type Link struct {
 }
 
 // makeLink is NewLink for who is an admin already: the command line.
-func (in *signIn) makeLink(ctx context.Context, _ noInput) (Link, error) {
+func (in *signIn) makeLink(ctx context.Context, _ rest.NoInput) (Link, error) {
 	now := in.s.now()
 	token, err := NewLink(ctx, in.s.store, now)
-	return Link{callerOf(ctx).Base + "/signin?token=" + token, token, now.Add(linkLifetime).UTC()}, err
+	return Link{rest.CallerOf(ctx).Base + "/signin?token=" + token, token, now.Add(linkLifetime).UTC()}, err
 }
 
 type linkInput struct {
@@ -218,11 +219,11 @@ type linkInput struct {
 
 // withLink signs an admin in with the one-time link, from this machine only.
 func (in *signIn) withLink(ctx context.Context, q linkInput) (SessionView, error) {
-	c := callerOf(ctx)
+	c := rest.CallerOf(ctx)
 	if !c.Local {
 		return SessionView{}, ops.Errorf(ops.Forbidden, "the one-time link works only in a browser on the machine that Reeve runs on")
 	}
-	if err := in.byAddr.take("link "+sender(c.Addr), in.s.now()); err != nil {
+	if err := in.byAddr.Take("link "+rest.Sender(c.Addr), in.s.now()); err != nil {
 		return SessionView{}, err
 	}
 	var account store.Account

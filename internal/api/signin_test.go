@@ -15,6 +15,7 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -197,7 +198,7 @@ func TestAnswersCarryStrictHeaders(t *testing.T) {
 func TestLastAdminStays(t *testing.T) {
 	w := newWorld(t)
 	c := w.admin()
-	var users api.List[api.UserView]
+	var users rest.List[api.UserView]
 	c.want(200, "GET", "/api/v1/users", nil, &users)
 	id := users.Items[0].ID
 	c.want(409, "DELETE", "/api/v1/users/"+id, nil, nil)
@@ -219,7 +220,7 @@ func TestDisabledAccountsAreSignedOut(t *testing.T) {
 	w := newWorld(t)
 	c := w.admin()
 	people := everyone(w)
-	var users api.List[api.UserView]
+	var users rest.List[api.UserView]
 	c.want(200, "GET", "/api/v1/users", nil, &users)
 	for _, u := range users.Items {
 		if u.Name == "viewer" {
@@ -275,25 +276,6 @@ func TestLocalFileLetsTheCommandLineIn(t *testing.T) {
 	w.admin()
 	if _, err := w.db.AccountNamed(t.Context(), "admin"); ops.KindOf(err) == ops.NotFound {
 		t.Error("the link opened the account of the file")
-	}
-}
-
-func TestLimiterIsBoundedAndFillsAgain(t *testing.T) {
-	l := api.NewLimiter(2, time.Second)
-	now := time.Unix(1_700_000_000, 0)
-	for i := range 3 {
-		if err := l.Take("a", now); (err != nil) != (i == 2) {
-			t.Errorf("attempt %d: %v", i, err)
-		}
-	}
-	if err := l.Take("a", now.Add(time.Second)); err != nil {
-		t.Errorf("after a second: %v", err)
-	}
-	for i := range 30_000 {
-		_ = l.Take("key"+time.Duration(i).String(), now)
-	}
-	if l.Keys() > 10_000 {
-		t.Errorf("%d keys are remembered", l.Keys())
 	}
 }
 
