@@ -18,6 +18,7 @@ import (
 	"reeve/internal/ops"
 	"reeve/internal/redact"
 	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
@@ -217,7 +218,7 @@ func (s *Server) saveCheck(ctx context.Context, c Check, row store.CheckDef) (Ch
 	}
 	row.Def = def
 	if c.Type == "heartbeat" && row.BeatToken == "" {
-		row.BeatToken = newSecret("")
+		row.BeatToken = signin.NewSecret("")
 	}
 	err = s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
 		now, err := tx.Check(ctx, row.Name)
@@ -330,7 +331,7 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) error {
 	if len(token) > 200 || !rest.PlainText(token) {
 		return ops.Errorf(ops.NotFound, "no heartbeat has this address")
 	}
-	if err := errors.Join(s.sign.beats.Take(rest.Sender(c.Addr), now), s.sign.jobs.Take(token, now)); err != nil {
+	if err := errors.Join(s.beats.Take(rest.Sender(c.Addr), now), s.jobs.Take(token, now)); err != nil {
 		return err
 	}
 	if err := s.store.Tx(ctx, now, func(tx *store.Tx) error {

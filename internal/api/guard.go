@@ -11,6 +11,7 @@ import (
 
 	"reeve/internal/ops"
 	"reeve/internal/rest"
+	"reeve/internal/signin"
 )
 
 // contentPolicy lets the page load what this server serves and nothing else.
@@ -33,7 +34,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		// Browsers say where a request comes from. Programs with a token say
 		// nothing and pass; heartbeats may come from anywhere.
-		if !strings.HasPrefix(r.URL.Path, "/beat/") && bearer(r) == "" {
+		if !strings.HasPrefix(r.URL.Path, "/beat/") && signin.Bearer(r) == "" {
 			if err := cross.Check(r); err != nil {
 				rest.Fail(s.log, w, r, ops.Because(ops.Forbidden, err, "the request comes from another site"))
 				return
@@ -80,37 +81,9 @@ func (s *Server) checkHost(r *http.Request) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
 	}
-	if s.allowed[host] || strings.HasSuffix(host, ".localhost") || bearer(r) != "" || r.URL.Path == "/healthz" {
+	if s.allowed[host] || strings.HasSuffix(host, ".localhost") || signin.Bearer(r) != "" || r.URL.Path == "/healthz" {
 		return nil
 	}
 	return rest.WithStatus(http.StatusMisdirectedRequest, ops.Errorf(ops.Invalid,
 		"this server does not know itself as %s: open it by its address, or set public_url in the configuration", rest.Short(host)))
-}
-
-// addrOf answers where a request came from; local says that it was made on
-// this machine and that no proxy says to have passed it on.
-func addrOf(r *http.Request) (addr netip.Addr, local bool) {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	addr = at.Addr().Unmap()
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if r.Header.Get(h) != "" {
-			return addr, false
-		}
-	}
-	return addr, addr.IsLoopback()
-}
-
-// bearer answers the API token of a request: of the Authorization header, or
-// the password of HTTP basic authentication for programs that know only that.
-func bearer(r *http.Request) string {
-	if kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(kind, "Bearer") {
-		return strings.TrimSpace(token)
-	}
-	if _, password, ok := r.BasicAuth(); ok && strings.HasPrefix(password, tokenPrefix) {
-		return password
-	}
-	return ""
 }

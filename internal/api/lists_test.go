@@ -13,6 +13,7 @@ import (
 	"reeve/internal/api"
 	"reeve/internal/ops"
 	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
@@ -183,7 +184,7 @@ func TestLinkIsMadeForTheCommandLine(t *testing.T) {
 	w := newWorld(t)
 	c := w.anyone()
 	c.token = w.admin().newToken("admin")
-	var l api.Link
+	var l signin.Link
 	c.want(200, "POST", "/api/v1/session/links", nil, &l)
 	w.anyone().want(200, "POST", "/api/v1/session/link", map[string]string{"token": l.Token}, nil)
 	if l.URL != w.http.URL+"/signin?token="+l.Token || l.ExpiresAt.Before(time.Now()) {

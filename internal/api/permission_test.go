@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"reeve/internal/api"
 	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
@@ -19,7 +19,7 @@ func everyone(w *world) map[string]*client {
 		password := "a password for " + string(role)
 		admin.want(200, "POST", "/api/v1/users", map[string]any{"name": string(role), "role": role, "password": password}, nil)
 		c := w.anyone()
-		var s api.SessionView
+		var s signin.SessionView
 		c.want(200, "POST", "/api/v1/session", map[string]string{"name": string(role), "password": password}, &s)
 		c.csrf = s.CSRF
 		all[string(role)] = c
@@ -38,7 +38,7 @@ func everyone(w *world) map[string]*client {
 
 func (c *client) newToken(scopes ...string) string {
 	c.t.Helper()
-	var made api.NewToken
+	var made signin.NewToken
 	c.want(200, "POST", "/api/v1/tokens", map[string]any{"name": "t-" + strings.ReplaceAll(scopes[0], ":", "-"), "scopes": scopes}, &made)
 	return made.Secret
 }
@@ -143,7 +143,7 @@ func TestRevokedAndExpiredTokensAreRefused(t *testing.T) {
 	c := w.anyone()
 	c.token = admin.newToken("read")
 	c.want(200, "GET", "/api/v1/status", nil, nil)
-	var list rest.List[api.TokenView]
+	var list rest.List[signin.TokenView]
 	admin.want(200, "GET", "/api/v1/tokens", nil, &list)
 	if len(list.Items) != 1 || list.Items[0].LastUsedAt.IsZero() {
 		t.Errorf("tokens: %+v", list.Items)

@@ -15,9 +15,9 @@ import (
 const remoteWriteBytes = 32 << 20
 
 // table is everything that can be asked: method and pattern, who may, what it
-// is, and the handler.
+// is, and the handler. What concerns accounts is listed in package signin.
 func (s *Server) table() []rest.Route {
-	return slices.Concat(s.estateRoutes(), s.patrolRoutes(), s.inquiryRoutes(), s.modelRoutes(), s.accountRoutes(), s.machineRoutes())
+	return slices.Concat(s.estateRoutes(), s.patrolRoutes(), s.inquiryRoutes(), s.modelRoutes(), s.sign.Routes(), s.settingRoutes(), s.machineRoutes())
 }
 
 func (s *Server) estateRoutes() []rest.Route {
@@ -70,30 +70,11 @@ func (s *Server) estateRoutes() []rest.Route {
 	}
 }
 
-func (s *Server) accountRoutes() []rest.Route {
-	in := s.sign
+func (s *Server) settingRoutes() []rest.Route {
 	restore := rest.Plain("POST /api/v1/restore", rest.Administer, "Put a backup, which is the body, in the place of the database: it is checked, then the server starts again with it. "+
 		"Accounts, tokens and sessions are those of the backup.", s.restore).BodyUpTo(restoreBytes).Slow()
 	restore.Takes, restore.Out = uploadType, reflect.TypeFor[store.Restored]()
 	return []rest.Route{
-		rest.Typed("GET /api/v1/session", rest.Public, "Who is signed in.", in.session),
-		rest.Typed("POST /api/v1/session", rest.Public, "Sign in with a password.", in.withPassword),
-		rest.Typed("POST /api/v1/session/link", rest.Public, "Sign in with the one-time link, on the machine that Reeve runs on.", in.withLink),
-		rest.Typed("POST /api/v1/session/links", rest.Administer, "Make a one-time link; the one before it ends.", in.makeLink),
-		rest.Typed("POST /api/v1/session/password", rest.Personal, "Set one's own password; other sessions end.", in.setPassword),
-		rest.Typed("DELETE /api/v1/session", rest.Public, "Sign out.", in.signOut),
-		rest.Plain("GET /api/v1/session/oidc", rest.Public, "Sign in through the OpenID provider: redirects there.", in.toProvider),
-		rest.Plain("GET /api/v1/session/oidc/callback", rest.Public, "Where the OpenID provider sends people back to.", in.fromProvider),
-
-		rest.Typed("GET /api/v1/users", rest.Administer, "Accounts.", s.users),
-		rest.Typed("POST /api/v1/users", rest.Administer, "Make an account.", s.addUser),
-		rest.Typed("PUT /api/v1/users/{id}", rest.Administer, "Change role or password of an account, or disable it.", s.changeUser),
-		rest.Typed("DELETE /api/v1/users/{id}", rest.Administer, "Delete an account with its tokens.", s.deleteUser),
-
-		rest.Typed("GET /api/v1/tokens", rest.Personal, "API tokens: one's own; an admin sees all.", s.tokens),
-		rest.Typed("POST /api/v1/tokens", rest.Personal, "Make an API token; its secret is shown once.", s.addToken),
-		rest.Typed("DELETE /api/v1/tokens/{id}", rest.Personal, "Revoke an API token.", s.deleteToken),
-
 		rest.Typed("GET /api/v1/secrets", rest.Administer, "Sealed settings: their names, never their values.", s.secrets),
 		rest.Typed("PUT /api/v1/secrets/{name}", rest.Administer, "Seal a setting, which the configuration names as sealed:NAME.", s.seal),
 		rest.Typed("DELETE /api/v1/secrets/{name}", rest.Administer, "Delete a sealed setting.", s.deleteSecret),

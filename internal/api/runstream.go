@@ -60,7 +60,7 @@ func (s *Server) followRun(ctx context.Context, out streamWriter, l *patrol.List
 			return
 		}
 		if time.Since(asked) > s.hub.recheck {
-			if !s.sign.still(r, rest.Read) {
+			if !s.sign.Still(r, rest.Read) {
 				return
 			}
 			asked = time.Now()

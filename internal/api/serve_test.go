@@ -14,6 +14,7 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/pki"
+	"reeve/internal/signin"
 )
 
 // serveTLS serves a world with TLS and answers the address and the authority
@@ -52,7 +53,7 @@ func TestSignInAndStreamWorkOverTLS(t *testing.T) {
 	c := w.anyone()
 	c.base = "https://" + addr
 	c.http.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
-	token, err := api.NewLink(t.Context(), w.db, time.Now())
+	token, err := signin.NewLink(t.Context(), w.db, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,12 +16,13 @@ import (
 	"reeve/internal/api"
 	"reeve/internal/ops"
 	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
 func TestLinkSignsInOnceAndSoon(t *testing.T) {
 	w := newWorld(t)
-	token, err := api.NewLink(t.Context(), w.db, time.Now())
+	token, err := signin.NewLink(t.Context(), w.db, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func TestLinkSignsInOnceAndSoon(t *testing.T) {
 	far.want(403, "POST", "/api/v1/session/link", body, nil, "X-Forwarded-For", "192.0.2.7")
 	far.want(401, "POST", "/api/v1/session/link", map[string]string{"token": "wrong"}, nil)
 	c := w.anyone()
-	var s api.SessionView
+	var s signin.SessionView
 	h := c.want(200, "POST", "/api/v1/session/link", body, &s)
 	if s.User == nil || s.User.Name != "admin" || s.User.Role != store.Admin || !s.NeedsPassword || s.CSRF == "" {
 		t.Errorf("session: %+v", s)
@@ -40,7 +41,7 @@ func TestLinkSignsInOnceAndSoon(t *testing.T) {
 		t.Errorf("cookie: %s", cookie)
 	}
 	far.want(401, "POST", "/api/v1/session/link", body, nil)
-	old, err := api.NewLink(t.Context(), w.db, time.Now().Add(-time.Hour))
+	old, err := signin.NewLink(t.Context(), w.db, time.Now().Add(-time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func TestSecretsAreStoredHashed(t *testing.T) {
 		t.Fatal(err)
 	}
 	cookie := c.http.Jar.Cookies(at)[0].Value
-	link, err := api.NewLink(t.Context(), w.db, time.Now())
+	link, err := signin.NewLink(t.Context(), w.db, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestPasswordChangeEndsOtherSessions(t *testing.T) {
 	w := newWorld(t)
 	first, second := w.admin(), w.admin()
 	first.want(422, "POST", "/api/v1/session/password", map[string]string{"password": "short"}, nil)
-	var s api.SessionView
+	var s signin.SessionView
 	first.want(204, "POST", "/api/v1/session/password", map[string]string{"password": "correct horse battery"}, nil)
 	first.want(200, "GET", "/api/v1/session", nil, &s)
 	if s.User == nil || s.NeedsPassword {
@@ -198,13 +199,13 @@ func TestAnswersCarryStrictHeaders(t *testing.T) {
 func TestLastAdminStays(t *testing.T) {
 	w := newWorld(t)
 	c := w.admin()
-	var users rest.List[api.UserView]
+	var users rest.List[signin.UserView]
 	c.want(200, "GET", "/api/v1/users", nil, &users)
 	id := users.Items[0].ID
 	c.want(409, "DELETE", "/api/v1/users/"+id, nil, nil)
 	c.want(409, "PUT", "/api/v1/users/"+id, map[string]any{"role": "viewer"}, nil)
 	c.want(409, "PUT", "/api/v1/users/"+id, map[string]any{"disabled": true}, nil)
-	var other api.UserView
+	var other signin.UserView
 	c.want(200, "POST", "/api/v1/users", map[string]any{"name": "eve", "role": "admin", "password": "a long password"}, &other)
 	c.want(409, "POST", "/api/v1/users", map[string]any{"name": "eve", "role": "admin", "password": "a long password"}, nil)
 	c.want(422, "POST", "/api/v1/users", map[string]any{"name": "e\nve", "role": "admin", "password": "a long password"}, nil)
@@ -220,7 +221,7 @@ func TestDisabledAccountsAreSignedOut(t *testing.T) {
 	w := newWorld(t)
 	c := w.admin()
 	people := everyone(w)
-	var users rest.List[api.UserView]
+	var users rest.List[signin.UserView]
 	c.want(200, "GET", "/api/v1/users", nil, &users)
 	for _, u := range users.Items {
 		if u.Name == "viewer" {
@@ -235,7 +236,7 @@ func TestDisabledAccountsAreSignedOut(t *testing.T) {
 
 func TestLocalFileLetsTheCommandLineIn(t *testing.T) {
 	w := newWorld(t)
-	read := func() (c api.Client) {
+	read := func() (c signin.Client) {
 		path := filepath.Join(w.dir, "client.json")
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -250,8 +251,8 @@ func TestLocalFileLetsTheCommandLineIn(t *testing.T) {
 		}
 		return c
 	}
-	make := func(url string) api.Client {
-		if err := api.LocalToken(t.Context(), w.db, w.dir, url, time.Now()); err != nil {
+	make := func(url string) signin.Client {
+		if err := signin.LocalToken(t.Context(), w.db, w.dir, url, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		return read()
@@ -263,7 +264,7 @@ func TestLocalFileLetsTheCommandLineIn(t *testing.T) {
 	c := w.anyone()
 	c.token = first.Token
 	c.want(200, "GET", "/api/v1/users", nil, nil)
-	if needs, err := api.NeedsLink(t.Context(), w.db); err != nil || !needs {
+	if needs, err := signin.NeedsLink(t.Context(), w.db); err != nil || !needs {
 		t.Errorf("needs a link: %v, %v", needs, err)
 	}
 	moved := make("http://127.0.0.1:1")
@@ -284,7 +285,7 @@ func TestTwoInstallationsOnOneMachineShareABrowser(t *testing.T) {
 	c := first.admin()
 	d := second.admin()
 	d.http.Jar = c.http.Jar // Cookies do not know ports.
-	token, err := api.NewLink(t.Context(), second.db, time.Now())
+	token, err := signin.NewLink(t.Context(), second.db, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -271,7 +271,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	if s.catchUp(r.Context(), out, after, seq) {
 		recheck := time.NewTicker(s.hub.recheck)
 		defer recheck.Stop()
-		out.follow(r.Context(), l, recheck.C, func() bool { return s.sign.still(r, rest.Read) })
+		out.follow(r.Context(), l, recheck.C, func() bool { return s.sign.Still(r, rest.Read) })
 	}
 	return nil // The answer has begun: there is no way to tell of an error but to end it.
 }

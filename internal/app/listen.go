@@ -13,6 +13,7 @@ import (
 	"reeve/internal/api"
 	"reeve/internal/ops"
 	"reeve/internal/pki"
+	"reeve/internal/signin"
 )
 
 // A web is the listeners while they answer.
@@ -38,7 +39,7 @@ func (s *Server) listen(ctx context.Context) (err error) {
 		}
 		s.serve(s.web.secure)
 	}
-	return api.LocalToken(ctx, s.store, s.config.Data, s.URL(), time.Now())
+	return signin.LocalToken(ctx, s.store, s.config.Data, s.URL(), time.Now())
 }
 
 // reason answers the last part of a network error, which is the one for

@@ -31,7 +31,8 @@ var layers = []string{
 	"turn",
 	"act assist gather ingest investigate knowledge notify patrol perform plan reconcile watch",
 	"actions channels collectors connectors detectors tools",
-	"rest", // the machinery below the routes
+	"rest",   // what routes are made of
+	"signin", // who may ask
 	"api cli mcp tui",
 	"app",
 }

@@ -1,4 +1,4 @@
-package api
+package signin
 
 import (
 	"context"
@@ -79,7 +79,9 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func newSecret(prefix string) string {
+// NewSecret answers a secret that nobody guesses, after a prefix that tells
+// people what it is.
+func NewSecret(prefix string) string {
 	b := make([]byte, 32)
 	rand.Read(b)
 	return prefix + base64.RawURLEncoding.EncodeToString(b)
