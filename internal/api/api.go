@@ -1,11 +1,12 @@
 // Package api is the server's HTTP edge: the JSON API under /api/v1, its
-// event stream and description, sign-in, the addresses for heartbeats, health
-// and Prometheus, and the listeners that serve them together with the page.
+// event stream and description, the addresses for heartbeats, health and
+// Prometheus, and the server that answers them together with the page.
 //
-// Start reading in routes.go: it is the list of everything that can be asked,
-// with who may ask it. A handler is a method that takes a struct of inputs and
-// answers a value or an error; decoding, permission, problems and the OpenAPI
-// description follow from the types.
+// Start reading in routes.go: it is the list of everything that can be asked
+// about the estate, with who may ask it; what concerns accounts is listed in
+// package signin, which also finds out who asks. A handler is a method that
+// takes a struct of inputs and answers a value or an error; package rest makes
+// routes of them.
 package api
 
 import (
@@ -27,6 +28,8 @@ import (
 	"reeve/internal/loop"
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
+	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
@@ -71,7 +74,7 @@ type Deps struct {
 	// HostNames are further names under which it may be reached.
 	HostNames []string
 	// OIDC lets people sign in through a provider; nil without one.
-	OIDC *OIDCOptions
+	OIDC *signin.OIDCOptions
 }
 
 // Metrics is what the API asks of the time-series store.
@@ -108,16 +111,18 @@ type Server struct {
 	log      *slog.Logger
 	store    *store.Store
 	mux      *http.ServeMux
-	routes   []Route
+	routes   []rest.Route
 	allowed  map[string]bool // host names
 	public   *url.URL
-	sign     *signIn
+	sign     *signin.SignIn
 	hub      *hub
 	estate   *estate
 	openapi  []byte
 	handler  http.Handler
 	now      func() time.Time
 	patterns map[string]bool
+	beats    *rest.Limiter // heartbeats by address: many jobs of one machine come at the same minute
+	jobs     *rest.Limiter // heartbeats by token
 	// verifying lets one at a time read the whole audit chain.
 	verifying sync.Mutex
 	restores  restores
@@ -126,11 +131,13 @@ type Server struct {
 // New makes the server of the API.
 func New(deps Deps) (*Server, error) {
 	s := &Server{deps: deps, log: deps.Log, store: deps.Store, mux: http.NewServeMux(), now: time.Now,
-		allowed: map[string]bool{"localhost": true}, patterns: map[string]bool{}}
+		allowed: map[string]bool{"localhost": true}, patterns: map[string]bool{},
+		beats: rest.NewLimiter(300, 50*time.Millisecond), jobs: rest.NewLimiter(10, time.Second)}
 	if err := errors.Join(s.allowHosts(), dropDownloads(deps.DataDir)); err != nil {
 		return nil, err
 	}
-	sign, err := newSignIn(s)
+	sign, err := signin.New(signin.Deps{Log: deps.Log, Store: deps.Store, Now: func() time.Time { return s.now() },
+		DataDir: deps.DataDir, Public: s.public, OIDC: deps.OIDC})
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +146,7 @@ func New(deps Deps) (*Server, error) {
 	s.hub = newHub(s)
 	s.routes = s.table()
 	for _, r := range s.routes {
-		s.mux.Handle(r.Method+" "+r.Pattern, s.serve(r))
+		s.mux.Handle(r.Method+" "+r.Pattern, s.sign.Admit(r.Needs, r.Handler(s.log)))
 		s.patterns[r.Method+" "+r.Pattern] = true
 	}
 	s.mux.Handle("/api/", s.nothing())

@@ -26,6 +26,7 @@ import (
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
 	"reeve/internal/secret"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 	"reeve/internal/tool"
 	"reeve/internal/tools"
@@ -303,12 +304,12 @@ func (w *world) anyone() *client {
 // admin answers somebody who signed in with the one-time link.
 func (w *world) admin() *client {
 	w.t.Helper()
-	token, err := api.NewLink(w.t.Context(), w.db, time.Now())
+	token, err := signin.NewLink(w.t.Context(), w.db, time.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	c := w.anyone()
-	var s api.SessionView
+	var s signin.SessionView
 	c.want(200, "POST", "/api/v1/session/link", map[string]string{"token": token}, &s)
 	c.csrf = s.CSRF
 	return c

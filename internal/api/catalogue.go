@@ -9,6 +9,7 @@ import (
 	"reeve/internal/collect"
 	"reeve/internal/detect"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/schema"
 	"reeve/internal/store"
 )
@@ -29,12 +30,12 @@ type ChannelTypeView struct {
 	Settings *schema.Schema `json:"settings" doc:"JSON Schema of its settings."`
 }
 
-func (s *Server) channelTypes(context.Context, noInput) (List[ChannelTypeView], error) {
+func (s *Server) channelTypes(context.Context, rest.NoInput) (rest.List[ChannelTypeView], error) {
 	var all []ChannelTypeView
 	for _, t := range s.deps.ChannelTypes {
 		all = append(all, ChannelTypeView{t.Name, t.Doc, schema.For(reflect.TypeOf(t.Settings))})
 	}
-	return listOf(all, ""), nil
+	return rest.ListOf(all, ""), nil
 }
 
 // A ToolView describes a tool that models may use.
@@ -47,8 +48,8 @@ type ToolView struct {
 	Input    *schema.Schema `json:"input" doc:"JSON Schema of its arguments."`
 }
 
-func (s *Server) toolViews(context.Context, noInput) (List[ToolView], error) {
-	return listOf(s.deps.Tools, ""), nil
+func (s *Server) toolViews(context.Context, rest.NoInput) (rest.List[ToolView], error) {
+	return rest.ListOf(s.deps.Tools, ""), nil
 }
 
 // A DetectorView describes a detector.
@@ -76,21 +77,21 @@ type ThresholdView struct {
 }
 
 func detectorView(d detect.Definition) DetectorView {
-	v := DetectorView{Name: d.Name, Title: d.Title, Doc: d.Doc, Kinds: full(d.Kinds), Metrics: full(d.Metrics), Events: full(d.Events),
+	v := DetectorView{Name: d.Name, Title: d.Title, Doc: d.Doc, Kinds: rest.Full(d.Kinds), Metrics: rest.Full(d.Metrics), Events: rest.Full(d.Events),
 		WindowMS: d.Window.Milliseconds(), HoldMS: d.Hold.Milliseconds(), ClearMS: d.Clear.Milliseconds(),
-		Thresholds: []ThresholdView{}, Causes: full(d.Causes), Checks: full(d.Checks)}
+		Thresholds: []ThresholdView{}, Causes: rest.Full(d.Causes), Checks: rest.Full(d.Checks)}
 	for _, t := range d.Thresholds {
 		v.Thresholds = append(v.Thresholds, ThresholdView(t))
 	}
 	return v
 }
 
-func (s *Server) detectors(context.Context, noInput) (List[DetectorView], error) {
+func (s *Server) detectors(context.Context, rest.NoInput) (rest.List[DetectorView], error) {
 	var all []DetectorView
 	for _, d := range s.deps.Detectors {
 		all = append(all, detectorView(d))
 	}
-	return listOf(all, ""), nil
+	return rest.ListOf(all, ""), nil
 }
 
 // A CollectorView describes a collector.
@@ -113,40 +114,40 @@ type MetricView struct {
 	Labels []string `json:"labels"`
 }
 
-func (s *Server) collectorTypes(context.Context, noInput) (List[CollectorView], error) {
+func (s *Server) collectorTypes(context.Context, rest.NoInput) (rest.List[CollectorView], error) {
 	var all []CollectorView
 	for _, d := range s.deps.Collectors {
 		v := CollectorView{Name: d.Name, Doc: d.Doc, EveryMS: d.Every.Milliseconds(), TimeoutMS: d.Timeout.Milliseconds(),
-			Cost: d.Cost, Permissions: d.Permissions, Kinds: full(d.Kinds), Metrics: []MetricView{}}
+			Cost: d.Cost, Permissions: d.Permissions, Kinds: rest.Full(d.Kinds), Metrics: []MetricView{}}
 		for _, m := range d.Metrics {
-			v.Metrics = append(v.Metrics, MetricView{m.Name, m.Unit, m.Doc, full(m.Labels)})
+			v.Metrics = append(v.Metrics, MetricView{m.Name, m.Unit, m.Doc, rest.Full(m.Labels)})
 		}
 		all = append(all, v)
 	}
-	return listOf(all, ""), nil
+	return rest.ListOf(all, ""), nil
 }
 
-func (s *Server) channels(ctx context.Context, _ noInput) (List[ChannelStatus], error) {
-	return listOf(s.deps.Channels(ctx), ""), nil
+func (s *Server) channels(ctx context.Context, _ rest.NoInput) (rest.List[ChannelStatus], error) {
+	return rest.ListOf(s.deps.Channels(ctx), ""), nil
 }
 
 type nameInput struct {
 	Name string `path:"name"`
 }
 
-func (s *Server) testChannel(ctx context.Context, q nameInput) (none, error) {
+func (s *Server) testChannel(ctx context.Context, q nameInput) (rest.None, error) {
 	if !slices.ContainsFunc(s.deps.Channels(ctx), func(c ChannelStatus) bool { return c.Name == q.Name }) {
-		return none{}, ops.Errorf(ops.NotFound, "there is no channel %s", short(q.Name))
+		return rest.None{}, ops.Errorf(ops.NotFound, "there is no channel %s", rest.Short(q.Name))
 	}
 	err := s.deps.TestChannel(ctx, q.Name)
 	if err == nil {
 		err = s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
-			w := callerOf(ctx).why("")
+			w := rest.CallerOf(ctx).Why("")
 			tx.Record(ops.Transition{Actor: w.Actor, OnBehalf: w.OnBehalf, Verb: "test", Object: "channel", ObjectID: q.Name})
 			return nil
 		})
 	}
-	return none{}, err
+	return rest.None{}, err
 }
 
 type deliveriesInput struct {
@@ -157,22 +158,22 @@ type deliveriesInput struct {
 	Cursor   string   `query:"cursor"`
 }
 
-func (s *Server) deliveries(ctx context.Context, q deliveriesInput) (List[ops.Delivery], error) {
+func (s *Server) deliveries(ctx context.Context, q deliveriesInput) (rest.List[ops.Delivery], error) {
 	after, err := parseCursor("", q.Cursor)
 	if err != nil {
-		return List[ops.Delivery]{}, err
+		return rest.List[ops.Delivery]{}, err
 	}
 	if err := amongAll("state", "state of deliveries", q.State, ops.DeliveryFlow.States()); err != nil {
-		return List[ops.Delivery]{}, err
+		return rest.List[ops.Delivery]{}, err
 	}
 	if err := s.checkChannel(ctx, q.Channel); err != nil {
-		return List[ops.Delivery]{}, err
+		return rest.List[ops.Delivery]{}, err
 	}
 	items, next, err := s.store.Deliveries(ctx, store.DeliveryFilter{States: q.State, Channel: q.Channel, Incident: q.Incident, After: after, Limit: q.Limit})
-	return listOf(items, cursorOf("", next)), err
+	return rest.ListOf(items, cursorOf("", next)), err
 }
 
-func (s *Server) delivery(ctx context.Context, q idInput) (ops.Delivery, error) {
+func (s *Server) delivery(ctx context.Context, q rest.ByID) (ops.Delivery, error) {
 	return s.store.Delivery(ctx, q.ID)
 }
 
@@ -184,13 +185,13 @@ type auditInput struct {
 }
 
 // audit answers the transitions, the newest first.
-func (s *Server) audit(ctx context.Context, q auditInput) (List[ops.Transition], error) {
+func (s *Server) audit(ctx context.Context, q auditInput) (rest.List[ops.Transition], error) {
 	before, err := parseCursor("", q.Cursor)
 	if err != nil {
-		return List[ops.Transition]{}, err
+		return rest.List[ops.Transition]{}, err
 	}
 	if err := s.checkObject(ctx, q.Object); err != nil {
-		return List[ops.Transition]{}, err
+		return rest.List[ops.Transition]{}, err
 	}
 	limit := q.Limit
 	if limit <= 0 {
@@ -199,10 +200,10 @@ func (s *Server) audit(ctx context.Context, q auditInput) (List[ops.Transition],
 	limit = min(limit, 999) // One more is read, to know whether there is more.
 	items, err := s.store.Transitions(ctx, store.TransitionFilter{Before: before.Num, Object: q.Object, ObjectID: q.ObjectID, Newest: true, Limit: limit + 1})
 	if err != nil || len(items) <= limit {
-		return listOf(items, ""), err
+		return rest.ListOf(items, ""), err
 	}
 	last := items[limit-1].Seq
-	return listOf(items[:limit], cursorOf("", &store.Key{Num: last, ID: strconv.FormatInt(last, 10)})), nil
+	return rest.ListOf(items[:limit], cursorOf("", &store.Key{Num: last, ID: strconv.FormatInt(last, 10)})), nil
 }
 
 // AuditVerdict says whether the audit chain holds.
@@ -213,9 +214,9 @@ type AuditVerdict struct {
 	Why       string `json:"why,omitempty"`
 }
 
-func (s *Server) verifyAudit(ctx context.Context, _ noInput) (AuditVerdict, error) {
+func (s *Server) verifyAudit(ctx context.Context, _ rest.NoInput) (AuditVerdict, error) {
 	if !s.verifying.TryLock() {
-		return AuditVerdict{}, tooManyError{10, ops.Errorf(ops.TooMany, "the audit chain is being verified already; try again in a moment")}
+		return AuditVerdict{}, rest.TooMany(10, "the audit chain is being verified already; try again in a moment")
 	}
 	defer s.verifying.Unlock()
 	good, broken, err := s.store.VerifyAudit(ctx, func(int64, int64) {})
@@ -232,4 +233,4 @@ func newestFirst(all []ops.Transition) []ops.Transition {
 	return all
 }
 
-func (s *Server) config(context.Context, noInput) (any, error) { return s.deps.ConfigView(), nil }
+func (s *Server) config(context.Context, rest.NoInput) (any, error) { return s.deps.ConfigView(), nil }

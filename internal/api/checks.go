@@ -17,6 +17,8 @@ import (
 	"reeve/internal/collect"
 	"reeve/internal/ops"
 	"reeve/internal/redact"
+	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
@@ -50,7 +52,8 @@ type CheckView struct {
 	Version    int64     `json:"version"`
 }
 
-func (v CheckView) version() int64 { return v.Version }
+// EntityVersion is what If-Match is compared with.
+func (v CheckView) EntityVersion() int64 { return v.Version }
 
 func (c Check) definition() collect.Check {
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
@@ -81,7 +84,7 @@ func (s *Server) checkContext(ctx context.Context) (checkContext, error) {
 	if err != nil {
 		return checkContext{}, err
 	}
-	v := checkContext{resources: map[string]*ops.Resource{}, base: callerOf(ctx).Base, operator: callerOf(ctx).may(Operate) == nil}
+	v := checkContext{resources: map[string]*ops.Resource{}, base: rest.CallerOf(ctx).Base, operator: rest.CallerOf(ctx).May(rest.Operate) == nil}
 	for i := range p.resources {
 		if r := &p.resources[i]; r.Kind == ops.KindCheck {
 			v.resources[r.Name] = r
@@ -112,24 +115,24 @@ func (v checkContext) view(row store.CheckDef) (CheckView, error) {
 	return out, nil
 }
 
-func (s *Server) checks(ctx context.Context, _ noInput) (List[CheckView], error) {
+func (s *Server) checks(ctx context.Context, _ rest.NoInput) (rest.List[CheckView], error) {
 	rows, err := s.store.Checks(ctx)
 	if err != nil {
-		return List[CheckView]{}, err
+		return rest.List[CheckView]{}, err
 	}
 	in, err := s.checkContext(ctx)
 	if err != nil {
-		return List[CheckView]{}, err
+		return rest.List[CheckView]{}, err
 	}
 	var all []CheckView
 	for _, row := range rows {
 		v, err := in.view(row)
 		if err != nil {
-			return List[CheckView]{}, err
+			return rest.List[CheckView]{}, err
 		}
 		all = append(all, v)
 	}
-	return listOf(all, ""), nil
+	return rest.ListOf(all, ""), nil
 }
 
 type addCheckInput struct {
@@ -138,7 +141,7 @@ type addCheckInput struct {
 
 func (s *Server) addCheck(ctx context.Context, q addCheckInput) (CheckView, error) {
 	if _, err := s.store.Check(ctx, q.Body.Name); err == nil {
-		return CheckView{}, ops.Errorf(ops.Conflict, "there is a check %s already; change it on the page or with PUT, or remove it first", short(q.Body.Name))
+		return CheckView{}, ops.Errorf(ops.Conflict, "there is a check %s already; change it on the page or with PUT, or remove it first", rest.Short(q.Body.Name))
 	}
 	return s.saveCheck(ctx, q.Body, store.CheckDef{Name: q.Body.Name, Origin: "page"})
 }
@@ -158,7 +161,7 @@ func (s *Server) changeCheck(ctx context.Context, q changeCheckInput) (CheckView
 		return CheckView{}, err
 	}
 	if q.Body.Name != "" && q.Body.Name != q.Name {
-		return CheckView{}, invalid("name", "a check keeps its name; withdraw it and declare another")
+		return CheckView{}, rest.Invalid("name", "a check keeps its name; withdraw it and declare another")
 	}
 	q.Body.Name = q.Name
 	var before collect.Check
@@ -189,7 +192,7 @@ func (c Check) keepHeaders(before collect.Check) error {
 			continue
 		}
 		if changed != "" {
-			return invalid("headers", "write the value of %s anew: %s", short(name), changed)
+			return rest.Invalid("headers", "write the value of %s anew: %s", rest.Short(name), changed)
 		}
 		c.Headers[name] = before.Headers[name]
 	}
@@ -202,7 +205,7 @@ func ownCheck(row store.CheckDef, match string) error {
 	if row.Origin == "config" {
 		return ops.Errorf(ops.Conflict, "the check %s is declared in the configuration; change it there", row.Name)
 	}
-	return checkMatch(match, "the check", row.Version)
+	return rest.CheckMatch(match, "the check", row.Version)
 }
 
 func (s *Server) saveCheck(ctx context.Context, c Check, row store.CheckDef) (CheckView, error) {
@@ -215,7 +218,7 @@ func (s *Server) saveCheck(ctx context.Context, c Check, row store.CheckDef) (Ch
 	}
 	row.Def = def
 	if c.Type == "heartbeat" && row.BeatToken == "" {
-		row.BeatToken = newSecret("")
+		row.BeatToken = signin.NewSecret("")
 	}
 	err = s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
 		now, err := tx.Check(ctx, row.Name)
@@ -223,9 +226,9 @@ func (s *Server) saveCheck(ctx context.Context, c Check, row store.CheckDef) (Ch
 			return err
 		}
 		if now.Version != row.Version {
-			return errStale("the check", now.Version)
+			return rest.Stale("the check", now.Version)
 		}
-		if err := tx.SaveCheck(ctx, row, callerOf(ctx).why("")); err != nil {
+		if err := tx.SaveCheck(ctx, row, rest.CallerOf(ctx).Why("")); err != nil {
 			return err
 		}
 		row, err = tx.Check(ctx, row.Name)
@@ -247,7 +250,7 @@ type deleteCheckInput struct {
 	IfMatch string `header:"If-Match"`
 }
 
-func (s *Server) deleteCheck(ctx context.Context, q deleteCheckInput) (none, error) {
+func (s *Server) deleteCheck(ctx context.Context, q deleteCheckInput) (rest.None, error) {
 	err := s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
 		row, err := tx.Check(ctx, q.Name)
 		if err != nil {
@@ -256,12 +259,12 @@ func (s *Server) deleteCheck(ctx context.Context, q deleteCheckInput) (none, err
 		if err := ownCheck(row, q.IfMatch); err != nil {
 			return err
 		}
-		return tx.DeleteCheck(ctx, q.Name, callerOf(ctx).why(""))
+		return tx.DeleteCheck(ctx, q.Name, rest.CallerOf(ctx).Why(""))
 	})
 	if err == nil {
 		s.deps.ChecksEdited()
 	}
-	return none{}, err
+	return rest.None{}, err
 }
 
 var checkName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N} ._:@+-]*$`)
@@ -277,44 +280,44 @@ const (
 func (c Check) valid() error {
 	switch {
 	case utf8.RuneCountInString(c.Name) > 100 || !checkName.MatchString(c.Name):
-		return invalid("name", "a name has letters, digits, spaces and . _ : @ + -, at most 100, and begins with a letter or digit")
+		return rest.Invalid("name", "a name has letters, digits, spaces and . _ : @ + -, at most 100, and begins with a letter or digit")
 	case c.EveryMS != 0 && (c.EveryMS < minEveryMS || c.EveryMS > maxEveryMS):
-		return invalid("every_ms", "every_ms is at least 5000 and at most a year")
+		return rest.Invalid("every_ms", "every_ms is at least 5000 and at most a year")
 	case c.TimeoutMS < 0 || c.TimeoutMS > maxWaitMS:
-		return invalid("timeout_ms", "timeout_ms is at most 120000")
+		return rest.Invalid("timeout_ms", "timeout_ms is at most 120000")
 	case c.GraceMS < 0 || c.GraceMS > maxEveryMS:
-		return invalid("grace_ms", "grace_ms is at most a year")
+		return rest.Invalid("grace_ms", "grace_ms is at most a year")
 	case c.Method != "" && c.Method != http.MethodGet && c.Method != http.MethodHead:
-		return invalid("method", "method is GET or HEAD")
+		return rest.Invalid("method", "method is GET or HEAD")
 	case len(c.Headers) > 50 || len(c.Labels) > 50 || len(c.Expect) > 50 || len(c.Status) > 50:
-		return invalid("headers", "at most 50 headers, labels, expected answers and status codes")
+		return rest.Invalid("headers", "at most 50 headers, labels, expected answers and status codes")
 	case slices.ContainsFunc(c.Status, func(n int) bool { return n < 100 || n > 599 }):
-		return invalid("status", "a status code is between 100 and 599")
+		return rest.Invalid("status", "a status code is between 100 and 599")
 	}
 	return c.validTarget()
 }
 
 func (c Check) validTarget() error {
 	if strings.ContainsFunc(c.Target, func(r rune) bool { return r <= ' ' || r == 0x7f }) || len(c.Target) > 2000 {
-		return invalid("target", "the target has no spaces and at most 2000 bytes")
+		return rest.Invalid("target", "the target has no spaces and at most 2000 bytes")
 	}
 	switch c.Type {
 	case "heartbeat":
 		if c.Target != "" {
-			return invalid("target", "a heartbeat has no target: the job calls its heartbeat_url")
+			return rest.Invalid("target", "a heartbeat has no target: the job calls its heartbeat_url")
 		}
 	case "http":
 		u, err := url.Parse(c.Target)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return invalid("target", "the target is an address like https://example.org/health")
+			return rest.Invalid("target", "the target is an address like https://example.org/health")
 		}
 	case "tcp", "tls":
 		if _, port, err := net.SplitHostPort(c.Target); err != nil || port == "" {
-			return invalid("target", "the target is host:port")
+			return rest.Invalid("target", "the target is host:port")
 		}
 	default:
 		if c.Target == "" {
-			return invalid("target", "name what is probed")
+			return rest.Invalid("target", "name what is probed")
 		}
 	}
 	return nil
@@ -323,12 +326,12 @@ func (c Check) validTarget() error {
 // beat takes in a heartbeat: whoever knows the address is the job.
 func (s *Server) beat(w http.ResponseWriter, r *http.Request) error {
 	ctx, now := r.Context(), s.now()
-	c := callerOf(ctx)
+	c := rest.CallerOf(ctx)
 	token := r.PathValue("token")
-	if len(token) > 200 || !plainText(token) {
+	if len(token) > 200 || !rest.PlainText(token) {
 		return ops.Errorf(ops.NotFound, "no heartbeat has this address")
 	}
-	if err := errors.Join(s.sign.beats.take(sender(c.Addr), now), s.sign.jobs.take(token, now)); err != nil {
+	if err := errors.Join(s.beats.Take(rest.Sender(c.Addr), now), s.jobs.Take(token, now)); err != nil {
 		return err
 	}
 	if err := s.store.Tx(ctx, now, func(tx *store.Tx) error {

@@ -9,6 +9,7 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/redact"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -32,7 +33,7 @@ func TestChecksAreDeclaredChangedAndWithdrawn(t *testing.T) {
 	if err != nil || !strings.Contains(string(row.Def), "Bearer hidden") || v.EveryMS != 60_000 {
 		t.Errorf("changed: %s, %+v, %v", row.Def, v, err)
 	}
-	var list api.List[api.CheckView]
+	var list rest.List[api.CheckView]
 	people["viewer"].want(200, "GET", "/api/v1/checks", nil, &list)
 	if len(list.Items) != 1 || list.Items[0].Headers["Authorization"] == "Bearer hidden" {
 		t.Errorf("list: %+v", list)
@@ -58,7 +59,7 @@ func TestHiddenHeadersStayWithTheirTarget(t *testing.T) {
 		"the type changed":       {"type": "dns"},
 		"insecure was turned on": {"insecure": true},
 	} {
-		var p api.Problem
+		var p rest.Problem
 		c.want(422, "PUT", "/api/v1/checks/shop", body(change), &p)
 		if got := p.Fields["headers"]; got != "write the value of X-Key anew: "+want {
 			t.Errorf("%v: %q", change, got)
@@ -78,7 +79,7 @@ func TestOnlyOperatorsSeeSecretsInTargets(t *testing.T) {
 	const target = "http://ann:tiger@127.0.0.1:1/health?key=hidden"
 	people["operator"].want(200, "POST", "/api/v1/checks", map[string]any{"name": "shop", "type": "http", "target": target}, nil)
 	for who, want := range map[string]string{"operator": target, "viewer": "http://redacted@127.0.0.1:1/health?key=redacted"} {
-		var list api.List[api.CheckView]
+		var list rest.List[api.CheckView]
 		people[who].want(200, "GET", "/api/v1/checks", nil, &list)
 		if len(list.Items) != 1 || list.Items[0].Target != want {
 			t.Errorf("%s sees %+v", who, list.Items)
@@ -97,7 +98,7 @@ func TestChecksThatMakeNoSenseAreRefused(t *testing.T) {
 		{"name": "x", "type": "icmp", "target": "x", "every_ms": "10"}, {"type": "icmp", "target": "x"}, {"name": "x", "target": "x"},
 		{"name": "x", "type": "http", "target": "http://x", "method": "DELETE"}, {"name": "x", "type": "http", "target": "http://x", "status": []int{7}},
 	} {
-		var p api.Problem
+		var p rest.Problem
 		c.want(422, "POST", "/api/v1/checks", body, &p)
 		if len(p.Fields) == 0 || p.Detail == "" {
 			t.Errorf("%v: %+v", body, p)
@@ -136,7 +137,7 @@ func TestHeartbeatComesWithoutSignIn(t *testing.T) {
 		t.Errorf("last beat %v, %v", row.LastBeat, err)
 	}
 	job.want(404, "GET", "/beat/nothing", nil, nil)
-	var list api.List[api.CheckView]
+	var list rest.List[api.CheckView]
 	people["viewer"].want(200, "GET", "/api/v1/checks", nil, &list)
 	if list.Items[0].BeatURL != "" || list.Items[0].LastBeatAt.IsZero() {
 		t.Errorf("a viewer sees %+v", list.Items[0])

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -40,7 +41,7 @@ type picture struct {
 	resources []ops.Resource // by name
 	byID      map[string]*ops.Resource
 	// encoded answers the whole list as it is sent, encoded at its first use.
-	encoded func() (raw, error)
+	encoded func() (rest.Raw, error)
 }
 
 func newEstate(deps Deps) *estate { return &estate{deps: deps} }
@@ -96,7 +97,7 @@ func (e *estate) fresh(ctx context.Context, head int64) (bool, error) {
 }
 
 // encode writes the whole list.
-func (p *picture) encode() (raw, error) {
+func (p *picture) encode() (rest.Raw, error) {
 	var b bytes.Buffer
 	b.Grow(len(p.resources) * 800)
 	b.WriteString(`{"items":[`)
@@ -106,14 +107,14 @@ func (p *picture) encode() (raw, error) {
 		}
 		text, err := json.Marshal(&p.resources[i])
 		if err != nil {
-			return raw{}, fmt.Errorf("encode resource %s: %w", p.resources[i].ID, err)
+			return rest.Raw{}, fmt.Errorf("encode resource %s: %w", p.resources[i].ID, err)
 		}
 		b.Write(text)
 	}
 	b.WriteString(`]}`)
 	sum := fnv.New128a()
 	sum.Write(b.Bytes())
-	return raw{b.Bytes(), fmt.Sprintf(`"%x"`, sum.Sum(nil))}, nil
+	return rest.Raw{Body: b.Bytes(), ETag: fmt.Sprintf(`"%x"`, sum.Sum(nil))}, nil
 }
 
 // A HostRow is one host at a glance.

@@ -10,6 +10,7 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -51,7 +52,7 @@ func TestResourcesFilterSortAndPage(t *testing.T) {
 	for _, sort := range []string{"name", "-name", "kind", "host", "observed_at", "-observed_at"} {
 		seen, cursor, pages := map[string]bool{}, "", 0
 		for {
-			var page api.List[ops.Resource]
+			var page rest.List[ops.Resource]
 			c.want(200, "GET", "/api/v1/resources?kind=container&limit=10&sort="+sort+"&cursor="+url.QueryEscape(cursor), nil, &page)
 			for _, r := range page.Items {
 				seen[r.ID] = true
@@ -65,7 +66,7 @@ func TestResourcesFilterSortAndPage(t *testing.T) {
 			t.Errorf("sort %s: %d resources on %d pages", sort, len(seen), pages)
 		}
 	}
-	var labelled, named, all api.List[ops.Resource]
+	var labelled, named, all rest.List[ops.Resource]
 	c.want(200, "GET", "/api/v1/resources?label=tier%3D1&host=alpha", nil, &labelled)
 	c.want(200, "GET", "/api/v1/resources?q=WEB-0", nil, &named)
 	c.want(200, "GET", "/api/v1/resources?all=true", nil, &all)
@@ -96,7 +97,7 @@ func TestResourceCarriesWhatBelongsToIt(t *testing.T) {
 	if len(fs.Findings) != 1 || fs.Name != "/" {
 		t.Errorf("file system: %+v", fs)
 	}
-	var p api.Problem
+	var p rest.Problem
 	c.want(404, "GET", "/api/v1/resources/res_nothing", nil, &p)
 	if p.Type != "/problems/not_found" || p.Instance == "" || p.Status != 404 {
 		t.Errorf("problem: %+v", p)
@@ -122,7 +123,7 @@ func TestFindingIsAcknowledgedOnceAndByVersion(t *testing.T) {
 	w := newWorld(t)
 	f := w.openFinding("fs_full")
 	c := w.admin()
-	var list api.List[ops.Finding]
+	var list rest.List[ops.Finding]
 	c.want(200, "GET", "/api/v1/findings?state=active&severity=critical&condition=fs_full&resource="+w.fs.ID+"&q=96", nil, &list)
 	if len(list.Items) != 1 {
 		t.Fatalf("findings: %+v", list)
@@ -158,7 +159,7 @@ func TestIncidentTellsItsStory(t *testing.T) {
 	w := newWorld(t)
 	f := w.openFinding("fs_full")
 	c := w.admin()
-	var list api.List[ops.Incident]
+	var list rest.List[ops.Incident]
 	c.want(200, "GET", "/api/v1/incidents?state=active", nil, &list)
 	if len(list.Items) != 1 {
 		t.Fatalf("incidents: %+v", list)
@@ -181,7 +182,7 @@ func TestWholeListFollowsEveryChange(t *testing.T) {
 	w := newWorld(t)
 	c := w.admin()
 	whole := func() (names []string) {
-		var l api.List[ops.Resource]
+		var l rest.List[ops.Resource]
 		c.want(200, "GET", "/api/v1/resources?all=true", nil, &l)
 		for _, r := range l.Items {
 			names = append(names, r.Name)

@@ -2,11 +2,9 @@ package api
 
 import (
 	"context"
-	"slices"
-	"strings"
 
-	"reeve/internal/config"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -16,30 +14,11 @@ const active = "active"
 // amongAll checks the values of a filter; see among.
 func amongAll[T ~string](field, what string, values []string, known []T) error {
 	for _, v := range values {
-		if err := among(field, what, v, known); err != nil {
+		if err := rest.Among(field, what, v, known); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// among answers an error that names the nearest known value when a value of a
-// filter is none: an empty list would say that all is well.
-func among[T ~string](field, what, value string, known []T) error {
-	if slices.Contains(known, T(value)) {
-		return nil
-	}
-	names := make([]string, len(known))
-	for i, k := range known {
-		names[i] = string(k)
-	}
-	if near := config.Nearest(value, names); near != "" {
-		return invalid(field, "there is no %s %q; did you mean %s?", what, short(value), near)
-	}
-	if len(names) == 0 {
-		return invalid(field, "there is no %s %q", what, short(value))
-	}
-	return invalid(field, "there is no %s %q; there are %s", what, short(value), strings.Join(names, ", "))
 }
 
 func kindNames() []ops.Kind {
@@ -57,7 +36,7 @@ func (s *Server) checkCondition(ctx context.Context, condition string) error {
 	for _, d := range s.deps.Detectors {
 		names = append(names, d.Name)
 	}
-	err := among("condition", "condition", condition, names)
+	err := rest.Among("condition", "condition", condition, names)
 	if condition == "" || err == nil {
 		return nil
 	}
@@ -77,7 +56,7 @@ func (s *Server) checkChannel(ctx context.Context, channel string) error {
 	for _, c := range s.deps.Channels(ctx) {
 		names = append(names, c.Name)
 	}
-	err := among("channel", "channel", channel, names)
+	err := rest.Among("channel", "channel", channel, names)
 	if err == nil {
 		return nil
 	}
@@ -92,7 +71,7 @@ var auditObjects = []string{"finding", "incident", "delivery", "resource", "chec
 
 // checkObject refuses a kind of thing that the audit never told of.
 func (s *Server) checkObject(ctx context.Context, object string) error {
-	err := among("object", "kind of object", object, auditObjects)
+	err := rest.Among("object", "kind of object", object, auditObjects)
 	if object == "" || err == nil {
 		return nil
 	}

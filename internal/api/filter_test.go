@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"reeve/internal/api"
+	"reeve/internal/rest"
 )
 
 func TestFiltersNameTheNearestKnownValue(t *testing.T) {
@@ -28,7 +28,7 @@ func TestFiltersNameTheNearestKnownValue(t *testing.T) {
 		"deliveries?channel=mial":          "did you mean mail?",
 		"audit?object=findin":              "did you mean finding?",
 	} {
-		var p api.Problem
+		var p rest.Problem
 		c.want(422, "GET", "/api/v1/"+path, nil, &p)
 		if !strings.Contains(p.Detail, want) || len(p.Fields) != 1 {
 			t.Errorf("%s: %+v", path, p)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -19,14 +20,14 @@ type findingsInput struct {
 	Cursor    string   `query:"cursor"`
 }
 
-func (s *Server) findings(ctx context.Context, q findingsInput) (List[ops.Finding], error) {
+func (s *Server) findings(ctx context.Context, q findingsInput) (rest.List[ops.Finding], error) {
 	f := store.FindingFilter{Condition: q.Condition, Resource: q.Resource, Incident: q.Incident, Text: q.Text, Limit: q.Limit}
 	var err error
 	if f.After, err = parseCursor("", q.Cursor); err != nil {
-		return List[ops.Finding]{}, err
+		return rest.List[ops.Finding]{}, err
 	}
 	if err := s.checkFindings(ctx, q); err != nil {
-		return List[ops.Finding]{}, err
+		return rest.List[ops.Finding]{}, err
 	}
 	f.Severities = q.Severity
 	for _, state := range q.State {
@@ -40,7 +41,7 @@ func (s *Server) findings(ctx context.Context, q findingsInput) (List[ops.Findin
 		f.Active, f.States = false, append(f.States, string(ops.FindingOpen), string(ops.FindingAcknowledged))
 	}
 	items, next, err := s.store.Findings(ctx, f)
-	return listOf(items, cursorOf("", next)), err
+	return rest.ListOf(items, cursorOf("", next)), err
 }
 
 func (s *Server) checkFindings(ctx context.Context, q findingsInput) error {
@@ -64,12 +65,13 @@ type FindingDetail struct {
 	Deliveries  []ops.Delivery   `json:"deliveries" doc:"What people were told of its incident, the newest first."`
 }
 
-func (d FindingDetail) version() int64 { return d.Finding.Version }
+// EntityVersion is what If-Match is compared with.
+func (d FindingDetail) EntityVersion() int64 { return d.Finding.Version }
 
 // detailLimit bounds the lists inside one object.
 const detailLimit = 200
 
-func (s *Server) finding(ctx context.Context, q idInput) (FindingDetail, error) {
+func (s *Server) finding(ctx context.Context, q rest.ByID) (FindingDetail, error) {
 	f, err := s.store.Finding(ctx, q.ID)
 	if err != nil {
 		return FindingDetail{}, err
@@ -126,7 +128,7 @@ const maxReasonBytes = 2000
 
 func checkReason(reason string) error {
 	if len(reason) > maxReasonBytes {
-		return invalid("reason", "the reason has at most %d bytes", maxReasonBytes)
+		return rest.Invalid("reason", "the reason has at most %d bytes", maxReasonBytes)
 	}
 	return nil
 }
@@ -137,7 +139,7 @@ func (s *Server) decide(ctx context.Context, q reasonInput, do func(ctx context.
 	if err := checkReason(q.Body.Reason); err != nil {
 		return ops.Finding{}, err
 	}
-	f, err := do(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason, seenIn(q.IfMatch)...)
+	f, err := do(ctx, q.ID, rest.CallerOf(ctx).Actor(), q.Body.Reason, seenIn(q.IfMatch)...)
 	return f, stale("the finding", err)
 }
 
@@ -168,7 +170,7 @@ func (s *Server) suppress(ctx context.Context, q suppressInput) (ops.Finding, er
 	if err := checkReason(b.Reason); err != nil {
 		return ops.Finding{}, err
 	}
-	f, err := s.deps.Desk.Suppress(ctx, q.ID, ops.Suppression{Kind: b.Kind, Reason: b.Reason, Actor: callerOf(ctx).actor(), Until: b.Until}, seenIn(q.IfMatch)...)
+	f, err := s.deps.Desk.Suppress(ctx, q.ID, ops.Suppression{Kind: b.Kind, Reason: b.Reason, Actor: rest.CallerOf(ctx).Actor(), Until: b.Until}, seenIn(q.IfMatch)...)
 	return f, stale("the finding", err)
 }
 
@@ -180,12 +182,12 @@ type explainInput struct {
 // explain says why a condition of a resource is or is not a finding.
 func (s *Server) explain(ctx context.Context, q explainInput) (any, error) {
 	if q.Resource == "" || q.Condition == "" {
-		return nil, invalid("resource", "name a resource and a condition, or a finding as /api/v1/explain/ID")
+		return nil, rest.Invalid("resource", "name a resource and a condition, or a finding as /api/v1/explain/ID")
 	}
 	return s.deps.Desk.Explain(ctx, q.Resource, q.Condition)
 }
 
-func (s *Server) explainFinding(ctx context.Context, q idInput) (any, error) {
+func (s *Server) explainFinding(ctx context.Context, q rest.ByID) (any, error) {
 	f, err := s.store.Finding(ctx, q.ID)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"net"
@@ -11,6 +10,8 @@ import (
 	"strings"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
+	"reeve/internal/signin"
 )
 
 // contentPolicy lets the page load what this server serves and nothing else.
@@ -18,31 +19,24 @@ import (
 const contentPolicy = "default-src 'self'; img-src 'self' data:; " +
 	"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 
-type requestKey struct{}
-
-func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestKey{}).(string)
-	return id
-}
-
 // guard is what every request goes through first: an ID, strict headers, the
 // check of the host's name, and a net under panics.
 func (s *Server) guard(next http.Handler) http.Handler {
 	var cross http.CrossOriginProtection
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := strings.ToLower(rand.Text()[:16])
-		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
+		r = r.WithContext(rest.WithRequestID(r.Context(), id))
 		defer s.rescue(w, r)
 		s.setHeaders(w.Header(), r, id)
 		if err := s.checkHost(r); err != nil {
-			s.fail(w, r, err)
+			rest.Fail(s.log, w, r, err)
 			return
 		}
 		// Browsers say where a request comes from. Programs with a token say
 		// nothing and pass; heartbeats may come from anywhere.
-		if !strings.HasPrefix(r.URL.Path, "/beat/") && bearer(r) == "" {
+		if !strings.HasPrefix(r.URL.Path, "/beat/") && signin.Bearer(r) == "" {
 			if err := cross.Check(r); err != nil {
-				s.fail(w, r, ops.Because(ops.Forbidden, err, "the request comes from another site"))
+				rest.Fail(s.log, w, r, ops.Because(ops.Forbidden, err, "the request comes from another site"))
 				return
 			}
 		}
@@ -72,7 +66,7 @@ func (s *Server) rescue(w http.ResponseWriter, r *http.Request) {
 	if cause == http.ErrAbortHandler {
 		panic(cause)
 	}
-	s.fail(w, r, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+	rest.Fail(s.log, w, r, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 }
 
 // checkHost refuses names that nobody gave to this server: a page of another
@@ -87,37 +81,9 @@ func (s *Server) checkHost(r *http.Request) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
 	}
-	if s.allowed[host] || strings.HasSuffix(host, ".localhost") || bearer(r) != "" || r.URL.Path == "/healthz" {
+	if s.allowed[host] || strings.HasSuffix(host, ".localhost") || signin.Bearer(r) != "" || r.URL.Path == "/healthz" {
 		return nil
 	}
-	return httpError{http.StatusMisdirectedRequest, ops.Errorf(ops.Invalid,
-		"this server does not know itself as %s: open it by its address, or set public_url in the configuration", short(host))}
-}
-
-// addrOf answers where a request came from; local says that it was made on
-// this machine and that no proxy says to have passed it on.
-func addrOf(r *http.Request) (addr netip.Addr, local bool) {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	addr = at.Addr().Unmap()
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
-		if r.Header.Get(h) != "" {
-			return addr, false
-		}
-	}
-	return addr, addr.IsLoopback()
-}
-
-// bearer answers the API token of a request: of the Authorization header, or
-// the password of HTTP basic authentication for programs that know only that.
-func bearer(r *http.Request) string {
-	if kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(kind, "Bearer") {
-		return strings.TrimSpace(token)
-	}
-	if _, password, ok := r.BasicAuth(); ok && strings.HasPrefix(password, tokenPrefix) {
-		return password
-	}
-	return ""
+	return rest.WithStatus(http.StatusMisdirectedRequest, ops.Errorf(ops.Invalid,
+		"this server does not know itself as %s: open it by its address, or set public_url in the configuration", rest.Short(host)))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -46,9 +47,9 @@ func writeText(w http.ResponseWriter, text string) error {
 func (s *Server) selfMetrics() func(http.ResponseWriter, *http.Request) error {
 	h := promhttp.HandlerFor(s.deps.Self, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 	return func(w http.ResponseWriter, r *http.Request) error {
-		c := callerOf(r.Context())
+		c := rest.CallerOf(r.Context())
 		if !c.Local {
-			if err := c.may(MetricsRead); err != nil {
+			if err := c.May(rest.MetricsRead); err != nil {
 				return err
 			}
 		}
@@ -105,17 +106,9 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) (err error) {
 
 func (s *Server) recordBackup(ctx context.Context, size int64) error {
 	return s.store.Tx(ctx, s.now(), func(tx *store.Tx) error {
-		w := callerOf(ctx).why("")
+		w := rest.CallerOf(ctx).Why("")
 		tx.Record(ops.Transition{Actor: w.Actor, OnBehalf: w.OnBehalf, Verb: "backup", Object: "settings", ObjectID: "database",
 			Facts: map[string]string{"size_bytes": strconv.FormatInt(size, 10)}})
 		return nil
 	})
-}
-
-// describeAPI serves the OpenAPI description.
-func (s *Server) describeAPI(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(s.openapi)))
-	_, _ = w.Write(s.openapi) // The client went away; there is nobody to tell.
-	return nil
 }

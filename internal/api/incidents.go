@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -13,14 +14,14 @@ type incidentsInput struct {
 	Cursor string   `query:"cursor"`
 }
 
-func (s *Server) incidents(ctx context.Context, q incidentsInput) (List[ops.Incident], error) {
+func (s *Server) incidents(ctx context.Context, q incidentsInput) (rest.List[ops.Incident], error) {
 	f := store.IncidentFilter{Limit: q.Limit}
 	var err error
 	if f.After, err = parseCursor("", q.Cursor); err != nil {
-		return List[ops.Incident]{}, err
+		return rest.List[ops.Incident]{}, err
 	}
 	if err := amongAll("state", "state of incidents", q.State, append([]ops.IncidentState{active}, ops.IncidentFlow.States()...)); err != nil {
-		return List[ops.Incident]{}, err
+		return rest.List[ops.Incident]{}, err
 	}
 	for _, state := range q.State {
 		if state == active {
@@ -30,7 +31,7 @@ func (s *Server) incidents(ctx context.Context, q incidentsInput) (List[ops.Inci
 		f.States = append(f.States, state)
 	}
 	items, next, err := s.store.Incidents(ctx, f)
-	return listOf(items, cursorOf("", next)), err
+	return rest.ListOf(items, cursorOf("", next)), err
 }
 
 // An IncidentDetail is an incident with all that a person needs to judge it.
@@ -44,9 +45,10 @@ type IncidentDetail struct {
 	Explain     any                     `json:"explain" doc:"What it is, since when, why, likely causes, what to check, who was told."`
 }
 
-func (d IncidentDetail) version() int64 { return d.Incident.Version }
+// EntityVersion is what If-Match is compared with.
+func (d IncidentDetail) EntityVersion() int64 { return d.Incident.Version }
 
-func (s *Server) incident(ctx context.Context, q idInput) (IncidentDetail, error) {
+func (s *Server) incident(ctx context.Context, q rest.ByID) (IncidentDetail, error) {
 	i, err := s.store.Incident(ctx, q.ID)
 	if err != nil {
 		return IncidentDetail{}, err
@@ -114,6 +116,6 @@ func (s *Server) ackIncident(ctx context.Context, q reasonInput) (ops.Incident, 
 	if err := checkReason(q.Body.Reason); err != nil {
 		return ops.Incident{}, err
 	}
-	i, err := s.deps.Desk.AckIncident(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason, seenIn(q.IfMatch)...)
+	i, err := s.deps.Desk.AckIncident(ctx, q.ID, rest.CallerOf(ctx).Actor(), q.Body.Reason, seenIn(q.IfMatch)...)
 	return i, stale("the incident", err)
 }

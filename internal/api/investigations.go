@@ -8,23 +8,24 @@ import (
 
 	"reeve/internal/investigate"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
-func (s *Server) inquiryRoutes() []Route {
-	return []Route{
-		route("GET /api/v1/investigations", Read, "Investigations, the newest first, without their details.", s.investigations),
-		route("GET /api/v1/investigations/{id}", Read, "One investigation: what it looked at, what it thinks and on what grounds.", s.investigation),
-		route("POST /api/v1/incidents/{id}/investigate", Operate, "Look into an incident; 409 names the investigation that goes on already.", s.investigate),
-		route("GET /api/v1/runbooks", Read, "What is looked at for each condition without a model.", s.runbooks),
+func (s *Server) inquiryRoutes() []rest.Route {
+	return []rest.Route{
+		rest.Typed("GET /api/v1/investigations", rest.Read, "Investigations, the newest first, without their details.", s.investigations),
+		rest.Typed("GET /api/v1/investigations/{id}", rest.Read, "One investigation: what it looked at, what it thinks and on what grounds.", s.investigation),
+		rest.Typed("POST /api/v1/incidents/{id}/investigate", rest.Operate, "Look into an incident; 409 names the investigation that goes on already.", s.investigate),
+		rest.Typed("GET /api/v1/runbooks", rest.Read, "What is looked at for each condition without a model.", s.runbooks),
 
-		route("GET /api/v1/notes", Read, "What people know of resources and of the estate, and what models suggest, the newest first.", s.notes),
-		route("GET /api/v1/notes/{id}", Read, "One note.", s.note),
-		route("POST /api/v1/notes", Operate, "Write a note.", s.addNote),
-		route("POST /api/v1/notes/{id}/accept", Operate, "Let a suggested note count.", s.acceptNote),
-		route("POST /api/v1/notes/{id}/decline", Operate, "End a suggested note.", s.declineNote),
-		route("POST /api/v1/notes/{id}/remove", Operate, "End a note.", s.removeNote),
-		route("GET /api/v1/dismissals", Read, "Why people said that problems are none or are solved, as their decisions say, the newest first.", s.dismissals),
+		rest.Typed("GET /api/v1/notes", rest.Read, "What people know of resources and of the estate, and what models suggest, the newest first.", s.notes),
+		rest.Typed("GET /api/v1/notes/{id}", rest.Read, "One note.", s.note),
+		rest.Typed("POST /api/v1/notes", rest.Operate, "Write a note.", s.addNote),
+		rest.Typed("POST /api/v1/notes/{id}/accept", rest.Operate, "Let a suggested note count.", s.acceptNote),
+		rest.Typed("POST /api/v1/notes/{id}/decline", rest.Operate, "End a suggested note.", s.declineNote),
+		rest.Typed("POST /api/v1/notes/{id}/remove", rest.Operate, "End a note.", s.removeNote),
+		rest.Typed("GET /api/v1/dismissals", rest.Read, "Why people said that problems are none or are solved, as their decisions say, the newest first.", s.dismissals),
 	}
 }
 
@@ -35,14 +36,14 @@ type investigationsInput struct {
 	Cursor   string   `query:"cursor"`
 }
 
-func (s *Server) investigations(ctx context.Context, q investigationsInput) (List[ops.Investigation], error) {
+func (s *Server) investigations(ctx context.Context, q investigationsInput) (rest.List[ops.Investigation], error) {
 	f := store.InvestigationFilter{Incident: q.Incident, Limit: q.Limit}
 	var err error
 	if f.After, err = parseCursor("", q.Cursor); err != nil {
-		return List[ops.Investigation]{}, err
+		return rest.List[ops.Investigation]{}, err
 	}
 	if err := amongAll("state", "state of investigations", q.State, append([]ops.InvestigationState{active}, ops.InvestigationFlow.States()...)); err != nil {
-		return List[ops.Investigation]{}, err
+		return rest.List[ops.Investigation]{}, err
 	}
 	for _, state := range q.State {
 		if state == active {
@@ -52,10 +53,10 @@ func (s *Server) investigations(ctx context.Context, q investigationsInput) (Lis
 		f.States = append(f.States, state)
 	}
 	items, next, err := s.store.Investigations(ctx, f)
-	return listOf(items, cursorOf("", next)), err
+	return rest.ListOf(items, cursorOf("", next)), err
 }
 
-func (s *Server) investigation(ctx context.Context, q idInput) (ops.Investigation, error) {
+func (s *Server) investigation(ctx context.Context, q rest.ByID) (ops.Investigation, error) {
 	return s.store.Investigation(ctx, q.ID)
 }
 
@@ -64,7 +65,8 @@ type InvestigationAccepted struct {
 	InvestigationID string `json:"investigation_id"`
 }
 
-func (InvestigationAccepted) status() int { return http.StatusAccepted }
+// HTTPStatus says that the work goes on.
+func (InvestigationAccepted) HTTPStatus() int { return http.StatusAccepted }
 
 func (s *Server) investigate(ctx context.Context, q reasonInput) (InvestigationAccepted, error) {
 	if err := checkReason(q.Body.Reason); err != nil {
@@ -74,14 +76,14 @@ func (s *Server) investigate(ctx context.Context, q reasonInput) (InvestigationA
 	if err != nil {
 		return InvestigationAccepted{}, err
 	}
-	if err := checkMatch(q.IfMatch, "the incident", i.Version); err != nil {
+	if err := rest.CheckMatch(q.IfMatch, "the incident", i.Version); err != nil {
 		return InvestigationAccepted{}, err
 	}
-	begun, err := s.deps.Investigate.Ask(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason)
+	begun, err := s.deps.Investigate.Ask(ctx, q.ID, rest.CallerOf(ctx).Actor(), q.Body.Reason)
 	return InvestigationAccepted{begun.ID}, err
 }
 
-func (s *Server) runbooks(context.Context, noInput) (List[investigate.Runbook], error) {
+func (s *Server) runbooks(context.Context, rest.NoInput) (rest.List[investigate.Runbook], error) {
 	all, err := investigate.Runbooks()
 	books := slices.SortedFunc(maps.Values(all), func(a, b investigate.Runbook) int {
 		if a.Condition < b.Condition {
@@ -89,5 +91,5 @@ func (s *Server) runbooks(context.Context, noInput) (List[investigate.Runbook], 
 		}
 		return 1
 	})
-	return listOf(books, ""), err
+	return rest.ListOf(books, ""), err
 }

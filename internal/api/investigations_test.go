@@ -6,6 +6,7 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 )
 
 // The answer names an investigation that exists, and a second wish is refused
@@ -21,7 +22,7 @@ func TestInvestigationIsAcceptedOnce(t *testing.T) {
 	if i.State != ops.InvestigationQueued || i.Trigger != "manual" || i.IncidentID != f.IncidentID || i.Attempt != 1 {
 		t.Fatalf("%+v", i)
 	}
-	var p api.Problem
+	var p rest.Problem
 	c.want(409, "POST", path, nil, &p)
 	if !strings.Contains(p.Detail, begun.InvestigationID) {
 		t.Error(p.Detail)
@@ -32,7 +33,7 @@ func TestInvestigationIsAcceptedOnce(t *testing.T) {
 		t.Errorf("%+v", d.Inquiries)
 	}
 	for query, want := range map[string]int{"?state=active": 1, "?state=explained": 0, "?incident=" + f.IncidentID: 1, "?incident=inc_none": 0, "": 1} {
-		var l api.List[ops.Investigation]
+		var l rest.List[ops.Investigation]
 		if c.want(200, "GET", "/api/v1/investigations"+query, nil, &l); len(l.Items) != want {
 			t.Errorf("%s: %d", query, len(l.Items))
 		}
@@ -59,7 +60,7 @@ func TestNotesAreWrittenDecidedAndFound(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	for query, want := range map[string]int{"": 2, "?kind=solution": 1, "?resource=" + w.fs.ID: 2, "?resource=estate": 0, "?condition=fs_full": 1, "?state=removed": 0} {
-		var l api.List[ops.Note]
+		var l rest.List[ops.Note]
 		if c.want(200, "GET", "/api/v1/notes"+query, nil, &l); len(l.Items) != want {
 			t.Errorf("%s: %d", query, len(l.Items))
 		}
@@ -75,7 +76,7 @@ func TestNotesAreWrittenDecidedAndFound(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 	c.want(200, "POST", "/api/v1/findings/"+f.ID+"/suppress", map[string]string{"kind": "accepted", "reason": "a scratch disk"}, nil)
-	var l api.List[ops.Note]
+	var l rest.List[ops.Note]
 	c.want(200, "GET", "/api/v1/dismissals?condition=fs_full", nil, &l)
 	if len(l.Items) != 1 || l.Items[0].Text != "a scratch disk" || l.Items[0].FindingID != f.ID {
 		t.Errorf("%+v", l)

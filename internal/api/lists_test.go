@@ -12,6 +12,8 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
@@ -20,7 +22,7 @@ func walk[T any](c *client, path string, each func(T)) (pages int) {
 	c.t.Helper()
 	cursor := ""
 	for {
-		var page api.List[T]
+		var page rest.List[T]
 		c.want(200, "GET", path+"&cursor="+url.QueryEscape(cursor), nil, &page)
 		for _, x := range page.Items {
 			each(x)
@@ -100,7 +102,7 @@ func TestChannelTestIsAudited(t *testing.T) {
 			return ops.Errorf(ops.Unavailable, "the receiver refused")
 		}
 	})
-	var p api.Problem
+	var p rest.Problem
 	failing.admin().want(503, "POST", "/api/v1/channels/mail/test", nil, &p)
 	if p.Detail != "the receiver refused" {
 		t.Errorf("problem: %+v", p)
@@ -147,7 +149,7 @@ func TestProblemsHaveOneForm(t *testing.T) {
 	})
 	b := broken.admin()
 	for _, path := range []string{"/api/v1/config", "/api/v1/status"} {
-		var p api.Problem
+		var p rest.Problem
 		b.want(500, "GET", path, nil, &p)
 		if p.Detail != "" || p.Instance == "" {
 			t.Errorf("%s tells %+v", path, p)
@@ -182,7 +184,7 @@ func TestLinkIsMadeForTheCommandLine(t *testing.T) {
 	w := newWorld(t)
 	c := w.anyone()
 	c.token = w.admin().newToken("admin")
-	var l api.Link
+	var l signin.Link
 	c.want(200, "POST", "/api/v1/session/links", nil, &l)
 	w.anyone().want(200, "POST", "/api/v1/session/link", map[string]string{"token": l.Token}, nil)
 	if l.URL != w.http.URL+"/signin?token="+l.Token || l.ExpiresAt.Before(time.Now()) {

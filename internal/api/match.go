@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"reeve/internal/rest"
 	"reeve/internal/watch"
 )
 
@@ -29,7 +30,7 @@ func seenIn(header string) []int64 {
 // stale gives a decision about another version its answer.
 func stale(what string, err error) error {
 	if e, ok := errors.AsType[watch.StaleError](err); ok {
-		return errStale(what, e.Version)
+		return rest.Stale(what, e.Version)
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"reeve/internal/llm"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -29,16 +30,16 @@ type Models struct {
 // usageDays is how far back usage is kept.
 const usageDays = 400
 
-func (s *Server) modelRoutes() []Route {
-	usage := plain("GET /api/v1/usage", Read, "What models took, by provider, model, use, resource or day, with the ceilings; format=csv for a table.", s.usage)
-	usage.In, usage.Out = reflect.TypeFor[usageInput](), reflect.TypeFor[UsageReport]()
-	return []Route{
-		route("GET /api/v1/models", Read, "Language models that are set, how they are and what they may do. Keys are never told.", s.modelList),
-		route("GET /api/v1/models/test", Read, "The exam under way, task by task.", s.modelProgress),
-		route("POST /api/v1/models/test", Operate, "Take a model, or all that are set, through the exam; it costs tokens and takes minutes.", s.testModels).slow(),
-		route("GET /api/v1/models/calls", Read, "Calls of models, the newest first, also the ones that failed.", s.modelCalls),
+func (s *Server) modelRoutes() []rest.Route {
+	usage := rest.Reading("GET /api/v1/usage", rest.Read, "What models took, by provider, model, use, resource or day, with the ceilings; format=csv for a table.", s.usage)
+	usage.Out = reflect.TypeFor[UsageReport]()
+	return []rest.Route{
+		rest.Typed("GET /api/v1/models", rest.Read, "Language models that are set, how they are and what they may do. Keys are never told.", s.modelList),
+		rest.Typed("GET /api/v1/models/test", rest.Read, "The exam under way, task by task.", s.modelProgress),
+		rest.Typed("POST /api/v1/models/test", rest.Operate, "Take a model, or all that are set, through the exam; it costs tokens and takes minutes.", s.testModels).Slow(),
+		rest.Typed("GET /api/v1/models/calls", rest.Read, "Calls of models, the newest first, also the ones that failed.", s.modelCalls),
 		usage,
-		route("POST /api/v1/usage/reset", Administer, "Start the counters of usage, and the ceilings of a day and a month, at zero; the calls stay.", s.resetUsage),
+		rest.Typed("POST /api/v1/usage/reset", rest.Administer, "Start the counters of usage, and the ceilings of a day and a month, at zero; the calls stay.", s.resetUsage),
 	}
 }
 
@@ -51,7 +52,7 @@ type ModelList struct {
 	Providers []string                  `json:"providers" doc:"Providers that can be asked: with a key, an address or scripts."`
 }
 
-func (s *Server) modelList(context.Context, noInput) (ModelList, error) {
+func (s *Server) modelList(context.Context, rest.NoInput) (ModelList, error) {
 	r := s.deps.Models.Router
 	l := ModelList{Items: r.Statuses(), Uses: map[ops.ModelUse][]string{}, Available: map[ops.ModelUse]string{}, Why: map[ops.ModelUse]string{}, Providers: r.ProviderNames()}
 	for _, use := range ops.ModelUses {
@@ -74,7 +75,7 @@ type ModelProgress struct {
 	Tasks []llm.ExamTask `json:"tasks" doc:"Those that are done."`
 }
 
-func (s *Server) modelProgress(context.Context, noInput) (ModelProgress, error) {
+func (s *Server) modelProgress(context.Context, rest.NoInput) (ModelProgress, error) {
 	model, tasks := s.deps.Models.Progress()
 	if tasks == nil {
 		tasks = []llm.ExamTask{}
@@ -98,29 +99,29 @@ type ModelTest struct {
 	Remedy string         `json:"remedy,omitempty"`
 }
 
-func (s *Server) testModels(ctx context.Context, in testInput) (List[ModelTest], error) {
+func (s *Server) testModels(ctx context.Context, in testInput) (rest.List[ModelTest], error) {
 	models := []string{in.Body.Model}
 	if in.Body.Model == "" {
 		if models = s.deps.Models.Router.Models(); len(models) == 0 {
-			return List[ModelTest]{}, ops.Errorf(ops.Invalid, "no model is set; name one under models.chat, models.patrol or models.investigation")
+			return rest.List[ModelTest]{}, ops.Errorf(ops.Invalid, "no model is set; name one under models.chat, models.patrol or models.investigation")
 		}
 	}
 	var all []ModelTest
 	for _, m := range models {
 		t, err := s.testModel(ctx, m)
 		if err != nil {
-			return List[ModelTest]{}, err
+			return rest.List[ModelTest]{}, err
 		}
 		all = append(all, t)
 	}
-	return listOf(all, ""), nil
+	return rest.ListOf(all, ""), nil
 }
 
 // testModel examines one model. What keeps it from answering is part of the
 // answer; what is wrong with the request is an error.
 func (s *Server) testModel(ctx context.Context, model string) (ModelTest, error) {
 	t := ModelTest{Model: model, Uses: []ops.ModelUse{}}
-	exam, err := s.deps.Models.Examine(ctx, model, callerOf(ctx).why("asked for"))
+	exam, err := s.deps.Models.Examine(ctx, model, rest.CallerOf(ctx).Why("asked for"))
 	if e, ok := errors.AsType[*llm.Error](err); ok {
 		t.Class, t.Err, t.Remedy = e.Class, e.Error(), s.deps.Models.Router.Status(model).Remedy
 		return t, nil
@@ -146,14 +147,14 @@ type callsInput struct {
 	Cursor  string `query:"cursor"`
 }
 
-func (s *Server) modelCalls(ctx context.Context, q callsInput) (List[ops.ModelCall], error) {
+func (s *Server) modelCalls(ctx context.Context, q callsInput) (rest.List[ops.ModelCall], error) {
 	f := store.ModelCallFilter{Model: q.Model, Use: q.Use, RunID: q.Run, Outcome: q.Outcome, Limit: q.Limit}
 	var err error
 	if f.After, err = parseCursor("", q.Cursor); err != nil {
-		return List[ops.ModelCall]{}, err
+		return rest.List[ops.ModelCall]{}, err
 	}
 	items, next, err := s.store.ModelCalls(ctx, f)
-	return listOf(items, cursorOf("", next)), err
+	return rest.ListOf(items, cursorOf("", next)), err
 }
 
 type usageInput struct {
@@ -178,17 +179,13 @@ type UsageReport struct {
 	Ceilings []llm.CeilingState `json:"ceilings" doc:"Of a day and a month, with what is left."`
 }
 
-func (s *Server) usage(w http.ResponseWriter, r *http.Request) error {
-	var q usageInput
-	if err := usagePlan.decode(r, reflect.ValueOf(&q).Elem()); err != nil {
-		return err
-	}
+func (s *Server) usage(w http.ResponseWriter, r *http.Request, q usageInput) error {
 	report, err := s.usageReport(r.Context(), q)
 	if err != nil {
 		return err
 	}
 	if q.Format != "csv" {
-		return reply(w, r, report)
+		return rest.Reply(w, r, report)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8")
@@ -197,11 +194,9 @@ func (s *Server) usage(w http.ResponseWriter, r *http.Request) error {
 	return writeUsage(csv.NewWriter(w), report)
 }
 
-var usagePlan = planOf(reflect.TypeFor[usageInput]())
-
 func (s *Server) usageReport(ctx context.Context, q usageInput) (UsageReport, error) {
 	if q.Days > usageDays {
-		return UsageReport{}, invalid("days", "calls are kept for %d days", usageDays)
+		return UsageReport{}, rest.Invalid("days", "calls are kept for %d days", usageDays)
 	}
 	if q.Days == 0 {
 		q.Days = 30
@@ -267,12 +262,12 @@ type resetInput struct {
 	} `body:""`
 }
 
-func (s *Server) resetUsage(ctx context.Context, in resetInput) (none, error) {
+func (s *Server) resetUsage(ctx context.Context, in resetInput) (rest.None, error) {
 	if strings.TrimSpace(in.Body.Reason) == "" {
-		return none{}, invalid("reason", "say why: it stands in the audit")
+		return rest.None{}, rest.Invalid("reason", "say why: it stands in the audit")
 	}
 	if err := checkReason(in.Body.Reason); err != nil {
-		return none{}, err
+		return rest.None{}, err
 	}
-	return none{}, s.store.Tx(ctx, s.now(), func(tx *store.Tx) error { return tx.ResetUsage(ctx, callerOf(ctx).why(in.Body.Reason)) })
+	return rest.None{}, s.store.Tx(ctx, s.now(), func(tx *store.Tx) error { return tx.ResetUsage(ctx, rest.CallerOf(ctx).Why(in.Body.Reason)) })
 }

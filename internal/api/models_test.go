@@ -9,6 +9,7 @@ import (
 	"reeve/internal/api"
 	"reeve/internal/llm"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -39,7 +40,7 @@ func (w *world) models() api.Models {
 
 func TestModelsAreListedWithWhatKeepsThemAway(t *testing.T) {
 	c := newWorld(t).admin()
-	var tests api.List[api.ModelTest]
+	var tests rest.List[api.ModelTest]
 	c.want(200, "POST", "/api/v1/models/test", map[string]string{}, &tests)
 	if len(tests.Items) != 2 || tests.Items[0].Exam == nil || tests.Items[1].Exam != nil || tests.Items[1].Class != llm.Auth || tests.Items[1].Remedy != "mend shut" {
 		t.Fatalf("%+v", tests)
@@ -50,7 +51,7 @@ func TestModelsAreListedWithWhatKeepsThemAway(t *testing.T) {
 		!strings.Contains(l.Why[ops.UseChat], "models.chat") || l.Items[1].State != llm.StateFailing {
 		t.Errorf("%+v", l)
 	}
-	var calls api.List[ops.ModelCall]
+	var calls rest.List[ops.ModelCall]
 	c.want(200, "GET", "/api/v1/models/calls?outcome=failed&model=shut:x&limit=1", nil, &calls)
 	if len(calls.Items) != 1 || calls.Items[0].Outcome != "auth" || calls.Items[0].Use != ops.UseExam {
 		t.Errorf("%+v", calls)

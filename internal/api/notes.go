@@ -6,6 +6,7 @@ import (
 
 	"reeve/internal/knowledge"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -21,17 +22,17 @@ type notesInput struct {
 // estateWide chooses, in filters, notes about no resource.
 const estateWide = "estate"
 
-func (s *Server) notes(ctx context.Context, q notesInput) (List[ops.Note], error) {
+func (s *Server) notes(ctx context.Context, q notesInput) (rest.List[ops.Note], error) {
 	f := store.NoteFilter{Kinds: q.Kind, States: q.State, Limit: q.Limit}
 	var err error
 	if f.After, err = parseCursor("", q.Cursor); err != nil {
-		return List[ops.Note]{}, err
+		return rest.List[ops.Note]{}, err
 	}
 	if err := amongAll("kind", "kind of notes", q.Kind, knowledge.Kinds); err != nil {
-		return List[ops.Note]{}, err
+		return rest.List[ops.Note]{}, err
 	}
 	if err := amongAll("state", "state of notes", q.State, ops.NoteFlow.States()); err != nil {
-		return List[ops.Note]{}, err
+		return rest.List[ops.Note]{}, err
 	}
 	if len(f.States) == 0 {
 		f.States = []string{string(ops.NoteSuggested), string(ops.NoteActive)}
@@ -45,15 +46,15 @@ func (s *Server) notes(ctx context.Context, q notesInput) (List[ops.Note], error
 	}
 	if q.Condition != "" {
 		if err := s.checkCondition(ctx, q.Condition); err != nil {
-			return List[ops.Note]{}, err
+			return rest.List[ops.Note]{}, err
 		}
 		f.Conditions = []string{q.Condition}
 	}
 	items, next, err := s.store.Notes(ctx, f)
-	return listOf(items, cursorOf("", next)), err
+	return rest.ListOf(items, cursorOf("", next)), err
 }
 
-func (s *Server) note(ctx context.Context, q idInput) (ops.Note, error) {
+func (s *Server) note(ctx context.Context, q rest.ByID) (ops.Note, error) {
 	return s.store.Note(ctx, q.ID)
 }
 
@@ -73,7 +74,7 @@ func (s *Server) addNote(ctx context.Context, q noteInput) (ops.Note, error) {
 		b.Kind = knowledge.Fact
 	}
 	return s.deps.Knowledge.Write(ctx, ops.Note{ResourceID: b.ResourceID, FindingID: b.FindingID, Kind: b.Kind, Text: b.Text, Condition: b.Condition},
-		callerOf(ctx).actor())
+		rest.CallerOf(ctx).Actor())
 }
 
 func (s *Server) acceptNote(ctx context.Context, q reasonInput) (ops.Note, error) {
@@ -96,10 +97,10 @@ func (s *Server) moveNote(ctx context.Context, q reasonInput, do func(ctx contex
 	if err != nil {
 		return n, err
 	}
-	if err := checkMatch(q.IfMatch, "the note", n.Version); err != nil {
+	if err := rest.CheckMatch(q.IfMatch, "the note", n.Version); err != nil {
 		return n, err
 	}
-	return do(ctx, q.ID, callerOf(ctx).actor(), q.Body.Reason)
+	return do(ctx, q.ID, rest.CallerOf(ctx).Actor(), q.Body.Reason)
 }
 
 type dismissalsInput struct {
@@ -109,20 +110,20 @@ type dismissalsInput struct {
 	Cursor    string `query:"cursor"`
 }
 
-func (s *Server) dismissals(ctx context.Context, q dismissalsInput) (List[ops.Note], error) {
+func (s *Server) dismissals(ctx context.Context, q dismissalsInput) (rest.List[ops.Note], error) {
 	after, err := parseCursor("dismissals", q.Cursor)
 	if err != nil {
-		return List[ops.Note]{}, err
+		return rest.List[ops.Note]{}, err
 	}
 	if q.Condition != "" {
 		if err := s.checkCondition(ctx, q.Condition); err != nil {
-			return List[ops.Note]{}, err
+			return rest.List[ops.Note]{}, err
 		}
 	}
 	f := knowledge.DismissalFilter{Resource: q.Resource, Condition: q.Condition, Before: after.Num, Limit: min(q.Limit, 1000)}
 	items, next, err := s.deps.Knowledge.Dismissals(ctx, f)
 	if next == 0 {
-		return listOf(items, ""), err
+		return rest.ListOf(items, ""), err
 	}
-	return listOf(items, cursorOf("dismissals", &store.Key{Num: next, ID: strconv.FormatInt(next, 10)})), err
+	return rest.ListOf(items, cursorOf("dismissals", &store.Key{Num: next, ID: strconv.FormatInt(next, 10)})), err
 }

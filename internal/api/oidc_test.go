@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"reeve/internal/api"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
@@ -151,14 +152,14 @@ func (p *provider) sign(claims map[string]any) string {
 
 func oidcWorld(t *testing.T, p *provider) *world {
 	return newWorld(t, func(d *api.Deps) {
-		d.OIDC = &api.OIDCOptions{Issuer: p.http.URL, ClientID: "reeve", ClientSecret: "hush",
+		d.OIDC = &signin.OIDCOptions{Issuer: p.http.URL, ClientID: "reeve", ClientSecret: "hush",
 			Roles: map[string]store.Role{"ops": store.Operator, "boss": store.Admin}}
 	})
 }
 
 // through goes to the provider and back and answers the last status and
 // session.
-func (c *client) through() (int, api.SessionView) {
+func (c *client) through() (int, signin.SessionView) {
 	c.t.Helper()
 	at := c.base + "/api/v1/session/oidc"
 	status := 0
@@ -175,7 +176,7 @@ func (c *client) through() (int, api.SessionView) {
 		}
 		at = next
 	}
-	var s api.SessionView
+	var s signin.SessionView
 	c.want(200, "GET", "/api/v1/session", nil, &s)
 	return status, s
 }

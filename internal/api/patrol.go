@@ -7,25 +7,26 @@ import (
 
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
-func (s *Server) patrolRoutes() []Route {
-	return []Route{
-		route("GET /api/v1/patrol", Read, "How patrols are doing: what goes on, what waits, the last, the next, the model.", s.patrol),
-		route("POST /api/v1/patrol/run", Operate, "Ask for a patrol; the run that is named exists whatever happens. 422 for a scope that matches nothing.", s.askPatrol),
-		route("POST /api/v1/patrol/preview", Operate, "Exactly what a patrol of a scope would send to a model now, and what it would cost; nothing is sent.", s.previewPatrol),
-		route("GET /api/v1/runs", Read, "Patrols, the newest first, without their details.", s.runs),
-		route("GET /api/v1/runs/{id}", Read, "One patrol in full: what it looked at, found, did and took.", s.run),
-		route("GET /api/v1/runs/{id}/events", Read, "What a patrol did while it went on, in order.", s.runEvents),
-		route("POST /api/v1/runs/{id}/replay", Operate, "Hand what a patrol's model was given to a model once more; the run that is named tells the difference.", s.replayRun),
-		route("POST /api/v1/runs/{id}/cancel", Operate, "Stop a patrol that waits or goes on.", s.cancelRun),
+func (s *Server) patrolRoutes() []rest.Route {
+	return []rest.Route{
+		rest.Typed("GET /api/v1/patrol", rest.Read, "How patrols are doing: what goes on, what waits, the last, the next, the model.", s.patrol),
+		rest.Typed("POST /api/v1/patrol/run", rest.Operate, "Ask for a patrol; the run that is named exists whatever happens. 422 for a scope that matches nothing.", s.askPatrol),
+		rest.Typed("POST /api/v1/patrol/preview", rest.Operate, "Exactly what a patrol of a scope would send to a model now, and what it would cost; nothing is sent.", s.previewPatrol),
+		rest.Typed("GET /api/v1/runs", rest.Read, "Patrols, the newest first, without their details.", s.runs),
+		rest.Typed("GET /api/v1/runs/{id}", rest.Read, "One patrol in full: what it looked at, found, did and took.", s.run),
+		rest.Typed("GET /api/v1/runs/{id}/events", rest.Read, "What a patrol did while it went on, in order.", s.runEvents),
+		rest.Typed("POST /api/v1/runs/{id}/replay", rest.Operate, "Hand what a patrol's model was given to a model once more; the run that is named tells the difference.", s.replayRun),
+		rest.Typed("POST /api/v1/runs/{id}/cancel", rest.Operate, "Stop a patrol that waits or goes on.", s.cancelRun),
 	}
 }
 
-func (s *Server) patrol(ctx context.Context, _ noInput) (patrol.Overview, error) {
+func (s *Server) patrol(ctx context.Context, _ rest.NoInput) (patrol.Overview, error) {
 	st, err := s.deps.Patrol.Status(ctx)
-	st.Queue, st.Events = full(st.Queue), full(st.Events)
+	st.Queue, st.Events = rest.Full(st.Queue), rest.Full(st.Events)
 	return st, err
 }
 
@@ -89,7 +90,8 @@ type RunAccepted struct {
 	Run   ops.Run `json:"run" doc:"As it waits now: it may answer others too."`
 }
 
-func (RunAccepted) status() int { return http.StatusAccepted }
+// HTTPStatus says that the work goes on.
+func (RunAccepted) HTTPStatus() int { return http.StatusAccepted }
 
 func (s *Server) askPatrol(ctx context.Context, q askPatrolInput) (RunAccepted, error) {
 	if q.Body.Reason != "" {
@@ -98,7 +100,7 @@ func (s *Server) askPatrol(ctx context.Context, q askPatrolInput) (RunAccepted, 
 		}
 	}
 	r, err := s.deps.Patrol.Ask(ctx, patrol.Request{Scope: q.Body.Scope.scope(), Depth: q.Body.Depth, Reason: q.Body.Reason,
-		Why: callerOf(ctx).why(q.Body.Reason)})
+		Why: rest.CallerOf(ctx).Why(q.Body.Reason)})
 	return RunAccepted{RunID: r.ID, Run: r}, err
 }
 
@@ -110,7 +112,7 @@ type previewInput struct {
 
 func (s *Server) previewPatrol(ctx context.Context, q previewInput) (patrol.Preview, error) {
 	v, err := s.deps.Patrol.Preview(ctx, q.Body.Scope.scope())
-	v.Tools, v.Messages, v.Sections = full(v.Tools), full(v.Messages), full(v.Sections)
+	v.Tools, v.Messages, v.Sections = rest.Full(v.Tools), rest.Full(v.Messages), rest.Full(v.Sections)
 	return v, err
 }
 
@@ -122,7 +124,7 @@ type replayInput struct {
 }
 
 func (s *Server) replayRun(ctx context.Context, q replayInput) (RunAccepted, error) {
-	r, err := s.deps.Patrol.Replay(ctx, q.ID, q.Body.Model, callerOf(ctx).why(""))
+	r, err := s.deps.Patrol.Replay(ctx, q.ID, q.Body.Model, rest.CallerOf(ctx).Why(""))
 	return RunAccepted{RunID: r.ID, Run: r}, err
 }
 
@@ -139,18 +141,18 @@ var (
 	runHealths  = []ops.RunHealth{ops.RunHealthy, ops.RunIssues, ops.RunCritical, ops.RunInconclusive, ops.RunNotDone}
 )
 
-func (s *Server) runs(ctx context.Context, q runsInput) (List[ops.Run], error) {
+func (s *Server) runs(ctx context.Context, q runsInput) (rest.List[ops.Run], error) {
 	f := store.RunFilter{Triggers: q.Trigger, Healths: q.Health, Limit: q.Limit}
 	var err error
 	if f.After, err = parseCursor("", q.Cursor); err != nil {
-		return List[ops.Run]{}, err
+		return rest.List[ops.Run]{}, err
 	}
 	for _, err := range []error{
 		amongAll("state", "state of patrols", q.State, append([]ops.RunState{active}, ops.RunFlow.States()...)),
 		amongAll("trigger", "trigger", q.Trigger, runTriggers), amongAll("health", "health", q.Health, runHealths),
 	} {
 		if err != nil {
-			return List[ops.Run]{}, err
+			return rest.List[ops.Run]{}, err
 		}
 	}
 	for _, state := range q.State {
@@ -161,7 +163,7 @@ func (s *Server) runs(ctx context.Context, q runsInput) (List[ops.Run], error) {
 		f.States = append(f.States, state)
 	}
 	items, next, err := s.store.Runs(ctx, f)
-	return listOf(items, cursorOf("", next)), err
+	return rest.ListOf(items, cursorOf("", next)), err
 }
 
 // A WholeRun is one patrol with what asked for it.
@@ -170,15 +172,16 @@ type WholeRun struct {
 	AnsweredTriggers []ops.RunTrigger `json:"answered_triggers" doc:"What it answers, the oldest first; at most 100."`
 }
 
-func (d WholeRun) version() int64 { return d.Run.Version }
+// EntityVersion is what If-Match is compared with.
+func (d WholeRun) EntityVersion() int64 { return d.Run.Version }
 
-func (s *Server) run(ctx context.Context, q idInput) (WholeRun, error) {
+func (s *Server) run(ctx context.Context, q rest.ByID) (WholeRun, error) {
 	r, err := s.store.Run(ctx, q.ID)
 	if err != nil {
 		return WholeRun{}, err
 	}
 	triggers, err := s.store.TriggersOfRun(ctx, r.ID, 100)
-	return WholeRun{Run: r, AnsweredTriggers: full(triggers)}, err
+	return WholeRun{Run: r, AnsweredTriggers: rest.Full(triggers)}, err
 }
 
 type runEventsInput struct {
@@ -187,12 +190,12 @@ type runEventsInput struct {
 	Limit int    `query:"limit" doc:"At most 1000; default 50."`
 }
 
-func (s *Server) runEvents(ctx context.Context, q runEventsInput) (List[store.RunEvent], error) {
+func (s *Server) runEvents(ctx context.Context, q runEventsInput) (rest.List[store.RunEvent], error) {
 	if _, err := s.store.Run(ctx, q.ID); err != nil {
-		return List[store.RunEvent]{}, err
+		return rest.List[store.RunEvent]{}, err
 	}
 	events, err := s.store.RunEvents(ctx, q.ID, int64(q.After), q.Limit)
-	return listOf(events, ""), err
+	return rest.ListOf(events, ""), err
 }
 
 func (s *Server) cancelRun(ctx context.Context, q reasonInput) (ops.Run, error) {
@@ -201,5 +204,5 @@ func (s *Server) cancelRun(ctx context.Context, q reasonInput) (ops.Run, error) 
 			return ops.Run{}, err
 		}
 	}
-	return s.deps.Patrol.Cancel(ctx, q.ID, callerOf(ctx).why(q.Body.Reason))
+	return s.deps.Patrol.Cancel(ctx, q.ID, rest.CallerOf(ctx).Why(q.Body.Reason))
 }

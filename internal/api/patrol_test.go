@@ -11,6 +11,7 @@ import (
 	"reeve/internal/api"
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -55,7 +56,7 @@ func TestAskedPatrolExistsWhateverHappens(t *testing.T) {
 	if r.State != ops.RunDone || r.Health != ops.RunCritical || len(r.Detail.Items) != 1 || len(r.AnsweredTriggers) != 2 || r.AnsweredTriggers[0].Actor == "" {
 		t.Fatalf("%+v", r)
 	}
-	var list api.List[ops.Run]
+	var list rest.List[ops.Run]
 	c.want(200, "GET", "/api/v1/runs?state=done&health=critical&trigger=manual", nil, &list)
 	if len(list.Items) != 1 || len(list.Items[0].Detail.Items) != 0 {
 		t.Fatalf("%+v", list)
@@ -77,7 +78,7 @@ func TestScopeOfAPatrolIsRefusedByName(t *testing.T) {
 	for _, x := range []struct{ field, name, want string }{
 		{"resources", "alhpa", "did you mean alpha"}, {"kinds", "filesytem", "did you mean filesystem"}, {"kinds", "gpu", "no resource of kind gpu"},
 	} {
-		var p api.Problem
+		var p rest.Problem
 		c.want(422, "POST", "/api/v1/patrol/run", scoped{Scope: map[string][]string{x.field: {x.name}}}, &p)
 		if !strings.Contains(p.Detail, x.want) || len(p.Fields) == 0 {
 			t.Errorf("%s: %+v", x.name, p)
@@ -112,7 +113,7 @@ func (c *client) followRun(query, last string) (*bufio.Reader, func()) {
 	return bufio.NewReader(res.Body), func() { res.Body.Close() }
 }
 
-func rest(r *bufio.Reader) (all []streamed) {
+func restOf(r *bufio.Reader) (all []streamed) {
 	for e, ok := next(r); ok; e, ok = next(r) {
 		all = append(all, e)
 	}
@@ -128,13 +129,13 @@ func TestStreamOfARunNeverReplaysAnother(t *testing.T) {
 	live, end := c.followRun("run="+first.RunID, "")
 	defer end()
 	w.patrolOnce()
-	all := rest(live)
+	all := restOf(live)
 	if len(all) < 8 || all[0].id != first.RunID+":1" || all[len(all)-1].event != patrol.EventDone {
 		t.Fatalf("%+v", all)
 	}
 	resumed, end := c.followRun("run="+first.RunID, all[2].id)
 	defer end()
-	if again := rest(resumed); len(again) != len(all)-3 || again[0] != all[3] {
+	if again := restOf(resumed); len(again) != len(all)-3 || again[0] != all[3] {
 		t.Fatalf("resumed with %d of %d events", len(again), len(all))
 	}
 	w.openFinding("fs_full")
@@ -142,7 +143,7 @@ func TestStreamOfARunNeverReplaysAnother(t *testing.T) {
 	w.patrolOnce()
 	other, end := c.followRun("run="+second.RunID, all[len(all)-1].id)
 	defer end()
-	whole := rest(other)
+	whole := restOf(other)
 	if len(whole) == 0 || whole[0].id != second.RunID+":1" {
 		t.Fatalf("who comes from another run begins at %+v", whole)
 	}
@@ -151,7 +152,7 @@ func TestStreamOfARunNeverReplaysAnother(t *testing.T) {
 			t.Fatalf("%+v", e)
 		}
 	}
-	var events api.List[store.RunEvent]
+	var events rest.List[store.RunEvent]
 	c.want(200, "GET", fmt.Sprintf("/api/v1/runs/%s/events?after=2&limit=1000", second.RunID), nil, &events)
 	if len(events.Items) != len(whole)-2 {
 		t.Fatalf("%d stored, %d streamed", len(events.Items), len(whole))

@@ -5,7 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"reeve/internal/api"
+	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
@@ -18,12 +19,12 @@ func everyone(w *world) map[string]*client {
 		password := "a password for " + string(role)
 		admin.want(200, "POST", "/api/v1/users", map[string]any{"name": string(role), "role": role, "password": password}, nil)
 		c := w.anyone()
-		var s api.SessionView
+		var s signin.SessionView
 		c.want(200, "POST", "/api/v1/session", map[string]string{"name": string(role), "password": password}, &s)
 		c.csrf = s.CSRF
 		all[string(role)] = c
 	}
-	for _, scope := range api.Scopes {
+	for _, scope := range rest.Scopes {
 		c := w.anyone()
 		c.token = admin.newToken(scope)
 		all["token "+scope] = c
@@ -37,21 +38,21 @@ func everyone(w *world) map[string]*client {
 
 func (c *client) newToken(scopes ...string) string {
 	c.t.Helper()
-	var made api.NewToken
+	var made signin.NewToken
 	c.want(200, "POST", "/api/v1/tokens", map[string]any{"name": "t-" + strings.ReplaceAll(scopes[0], ":", "-"), "scopes": scopes}, &made)
 	return made.Secret
 }
 
 // allowed is who has which permission. It repeats the intent, not the code.
-var allowed = map[api.Permission]string{
-	api.Open:         "nobody viewer operator admin token read token operate token admin token metrics:read token metrics:write viewer's token admin",
-	api.Public:       "nobody viewer operator admin token read token operate token admin token metrics:read token metrics:write viewer's token admin",
-	api.Personal:     "viewer operator admin token admin viewer's token admin",
-	api.Read:         "viewer operator admin token read token operate token admin viewer's token admin",
-	api.Operate:      "operator admin token operate token admin",
-	api.Administer:   "admin token admin",
-	api.MetricsRead:  "viewer operator admin token read token operate token admin token metrics:read viewer's token admin",
-	api.MetricsWrite: "operator admin token metrics:write",
+var allowed = map[rest.Permission]string{
+	rest.Open:         "nobody viewer operator admin token read token operate token admin token metrics:read token metrics:write viewer's token admin",
+	rest.Public:       "nobody viewer operator admin token read token operate token admin token metrics:read token metrics:write viewer's token admin",
+	rest.Personal:     "viewer operator admin token admin viewer's token admin",
+	rest.Read:         "viewer operator admin token read token operate token admin viewer's token admin",
+	rest.Operate:      "operator admin token operate token admin",
+	rest.Administer:   "admin token admin",
+	rest.MetricsRead:  "viewer operator admin token read token operate token admin token metrics:read viewer's token admin",
+	rest.MetricsWrite: "operator admin token metrics:write",
 }
 
 var wildcard = regexp.MustCompile(`\{[a-z]+\}`)
@@ -142,7 +143,7 @@ func TestRevokedAndExpiredTokensAreRefused(t *testing.T) {
 	c := w.anyone()
 	c.token = admin.newToken("read")
 	c.want(200, "GET", "/api/v1/status", nil, nil)
-	var list api.List[api.TokenView]
+	var list rest.List[signin.TokenView]
 	admin.want(200, "GET", "/api/v1/tokens", nil, &list)
 	if len(list.Items) != 1 || list.Items[0].LastUsedAt.IsZero() {
 		t.Errorf("tokens: %+v", list.Items)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -44,7 +45,7 @@ func (s *Server) resources(ctx context.Context, q resourcesInput) (any, error) {
 	if err := amongAll("presence", "presence", q.Presence, []ops.Presence{ops.Present, ops.Absent, ops.Removed}); err != nil {
 		return nil, err
 	}
-	if err := among("sort", "order", strings.TrimPrefix(q.Sort, "-"), []string{"", "name", "kind", "host", "observed_at"}); err != nil {
+	if err := rest.Among("sort", "order", strings.TrimPrefix(q.Sort, "-"), []string{"", "name", "kind", "host", "observed_at"}); err != nil {
 		return nil, err
 	}
 	if q.Presence == nil {
@@ -52,7 +53,7 @@ func (s *Server) resources(ctx context.Context, q resourcesInput) (any, error) {
 	}
 	items, next, err := s.store.Resources(ctx, store.ResourceFilter{Kinds: q.Kind, Host: q.Host, Parent: q.Parent, Text: q.Text,
 		Labels: q.Label, Presence: q.Presence, Sort: q.Sort, After: after, Limit: q.Limit, All: q.All})
-	return listOf(items, cursorOf(q.Sort, next)), err
+	return rest.ListOf(items, cursorOf(q.Sort, next)), err
 }
 
 // A ResourceDetail is a resource with what belongs to it.
@@ -64,9 +65,10 @@ type ResourceDetail struct {
 	Findings []ops.Finding  `json:"findings" doc:"The active ones, then the newest others."`
 }
 
-func (d ResourceDetail) version() int64 { return d.Resource.Version }
+// EntityVersion is what If-Match is compared with.
+func (d ResourceDetail) EntityVersion() int64 { return d.Resource.Version }
 
-func (s *Server) resource(ctx context.Context, q idInput) (ResourceDetail, error) {
+func (s *Server) resource(ctx context.Context, q rest.ByID) (ResourceDetail, error) {
 	r, err := s.store.Resource(ctx, q.ID)
 	if err != nil {
 		return ResourceDetail{}, err
@@ -83,7 +85,7 @@ func (s *Server) resource(ctx context.Context, q idInput) (ResourceDetail, error
 			d.Problem = "the metrics store does not answer"
 		}
 	}
-	d.Metrics = full(d.Metrics)
+	d.Metrics = rest.Full(d.Metrics)
 	d.Findings, err = s.findingsOf(ctx, r.ID)
 	return d, err
 }
@@ -142,15 +144,15 @@ func (s *Server) series(ctx context.Context, q seriesInput) (SeriesAnswer, error
 	}
 	switch {
 	case !q.From.Before(q.To):
-		return SeriesAnswer{}, invalid("from", "from must be before to")
+		return SeriesAnswer{}, rest.Invalid("from", "from must be before to")
 	case q.Points > maxPoints:
-		return SeriesAnswer{}, invalid("points", "points must be at most %d", maxPoints)
+		return SeriesAnswer{}, rest.Invalid("points", "points must be at most %d", maxPoints)
 	case len(q.Metric) == 0 || len(q.Metric) > maxMetrics:
-		return SeriesAnswer{}, invalid("metric", "name at least one metric and at most %d", maxMetrics)
+		return SeriesAnswer{}, rest.Invalid("metric", "name at least one metric and at most %d", maxMetrics)
 	}
 	for _, m := range q.Metric {
 		if !metricName(m) {
-			return SeriesAnswer{}, invalid("metric", "%q is not the name of a metric", short(m))
+			return SeriesAnswer{}, rest.Invalid("metric", "%q is not the name of a metric", rest.Short(m))
 		}
 	}
 	if _, err := s.store.Resource(ctx, q.ID); err != nil {
@@ -160,7 +162,7 @@ func (s *Server) series(ctx context.Context, q seriesInput) (SeriesAnswer, error
 	for i := range all {
 		all[i] = plottable(all[i])
 	}
-	return SeriesAnswer{full(all)}, err
+	return SeriesAnswer{rest.Full(all)}, err
 }
 
 // metricName keeps what is handed on a plain name: it becomes part of a query.

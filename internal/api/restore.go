@@ -8,6 +8,7 @@ import (
 
 	"reeve/internal/ops"
 	"reeve/internal/redact"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -31,10 +32,10 @@ type restores struct {
 // with it. The answer goes out before the listeners close.
 func (s *Server) restore(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("Content-Type") != uploadType {
-		return httpError{http.StatusUnsupportedMediaType, ops.Errorf(ops.Invalid, "the body must be a backup and say so: Content-Type: %s", uploadType)}
+		return rest.WithStatus(http.StatusUnsupportedMediaType, ops.Errorf(ops.Invalid, "the body must be a backup and say so: Content-Type: %s", uploadType))
 	}
 	if r.ContentLength < 0 {
-		return httpError{http.StatusLengthRequired, ops.Errorf(ops.Invalid, "the request must say how long the backup is: Content-Length")}
+		return rest.WithStatus(http.StatusLengthRequired, ops.Errorf(ops.Invalid, "the request must say how long the backup is: Content-Length"))
 	}
 	if !s.restores.busy.TryLock() {
 		return ops.Errorf(ops.Conflict, "another backup is being restored; wait until it is done")
@@ -44,16 +45,16 @@ func (s *Server) restore(w http.ResponseWriter, r *http.Request) error {
 		return ops.Errorf(ops.Conflict, "another backup was restored just now; wait until the server is ready again")
 	}
 	name := "the backup"
-	if given := r.URL.Query().Get("name"); given != "" && plainText(given) {
+	if given := r.URL.Query().Get("name"); given != "" && rest.PlainText(given) {
 		name = redact.Line(path.Base(given), 100)
 	}
 	backup := store.Backup{Name: name, Size: r.ContentLength, Content: r.Body}
-	done, err := s.store.StageRestore(r.Context(), s.now(), backup, callerOf(r.Context()).why(""))
+	done, err := s.store.StageRestore(r.Context(), s.now(), backup, rest.CallerOf(r.Context()).Why(""))
 	if err != nil {
 		return err
 	}
 	s.restores.staged.Store(true)
 	defer s.deps.Restart()
 	s.log.InfoContext(r.Context(), "a backup is staged; starting again with it", "backup", name, "kept", done.Kept)
-	return reply(w, r, done)
+	return rest.Reply(w, r, done)
 }

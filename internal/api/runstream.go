@@ -11,6 +11,7 @@ import (
 
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -59,7 +60,7 @@ func (s *Server) followRun(ctx context.Context, out streamWriter, l *patrol.List
 			return
 		}
 		if time.Since(asked) > s.hub.recheck {
-			if !s.sign.still(r, Read) {
+			if !s.sign.Still(r, rest.Read) {
 				return
 			}
 			asked = time.Now()
@@ -90,7 +91,7 @@ func runResumePoint(r *http.Request, id string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(seq, 10, 64)
 	if err != nil || n < 0 {
-		return 0, invalid("after", "Last-Event-ID is the id of an event of this run, RUN:NUMBER")
+		return 0, rest.Invalid("after", "Last-Event-ID is the id of an event of this run, RUN:NUMBER")
 	}
 	return n, nil
 }

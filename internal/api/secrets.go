@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 )
 
 type sealInput struct {
@@ -14,18 +15,18 @@ type sealInput struct {
 }
 
 func (s *Server) seal(ctx context.Context, q sealInput) (ops.SealedSetting, error) {
-	return s.deps.Seal(ctx, q.Name, q.Body.Value, callerOf(ctx).why(""))
+	return s.deps.Seal(ctx, q.Name, q.Body.Value, rest.CallerOf(ctx).Why(""))
 }
 
-func (s *Server) secrets(ctx context.Context, _ noInput) (List[ops.SealedSetting], error) {
+func (s *Server) secrets(ctx context.Context, _ rest.NoInput) (rest.List[ops.SealedSetting], error) {
 	all, err := s.store.SealedSettings(ctx)
-	return listOf(all, ""), err
+	return rest.ListOf(all, ""), err
 }
 
 type secretName struct {
 	Name string `path:"name"`
 }
 
-func (s *Server) deleteSecret(ctx context.Context, q secretName) (none, error) {
-	return none{}, s.deps.DeleteSecret(ctx, q.Name, callerOf(ctx).why(""))
+func (s *Server) deleteSecret(ctx context.Context, q secretName) (rest.None, error) {
+	return rest.None{}, s.deps.DeleteSecret(ctx, q.Name, rest.CallerOf(ctx).Why(""))
 }

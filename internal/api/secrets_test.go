@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"reeve/internal/api"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 )
 
 func TestNoAnswerTellsASealedValue(t *testing.T) {
@@ -35,7 +35,7 @@ func TestNoAnswerTellsASealedValue(t *testing.T) {
 	if strings.Contains(shown, canary) || !strings.Contains(shown, "secret/openai") {
 		t.Error("a value is shown, or the audit does not tell that it was sealed")
 	}
-	var l api.List[ops.SealedSetting]
+	var l rest.List[ops.SealedSetting]
 	c.want(200, "GET", "/api/v1/secrets", nil, &l)
 	if len(l.Items) != 1 || l.Items[0].Name != "openai" || !strings.HasPrefix(l.Items[0].By, "user:") || l.Items[0].At.IsZero() {
 		t.Errorf("%+v", l)

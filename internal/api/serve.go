@@ -1,14 +1,12 @@
 package api
 
 import (
-	"crypto/tls"
-	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 )
 
 // The patience of the listeners. The event stream and the backup move their
@@ -34,37 +32,26 @@ func NewHTTPServer(log *slog.Logger, s *Server) *http.Server {
 	return server
 }
 
-// TLSFiles say with which certificate the listener for the network serves.
-type TLSFiles struct {
-	// Cert and Key are files with the certificate and its key; without them
-	// it is one of the own authority that is kept in DataDir.
-	Cert, Key string
-	DataDir   string
-	// Names are names and addresses that the certificate is for, besides
-	// those of this machine.
-	Names []string
-}
-
-// ListenTLS opens a listener for the network.
-func ListenTLS(addr string, files TLSFiles) (net.Listener, error) {
-	config, err := tlsConfig(files, time.Now)
-	if err != nil {
-		return nil, err
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, ops.Because(ops.Unavailable, err, "cannot listen on %s: %v", addr, cause(err))
-	}
-	return tls.NewListener(l, config), nil
-}
-
-// cause answers the innermost part of an error, which is the one for people.
-func cause(err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err
+// nothing answers for paths of the API that no route has: 405 where another
+// method would do, else 404.
+func (s *Server) nothing() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var others []string
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+			try := r.Clone(r.Context())
+			try.Method = method
+			if _, pattern := s.mux.Handler(try); s.patterns[pattern] {
+				others = append(others, method)
+			}
 		}
-		err = inner
-	}
+		if len(others) == 0 {
+			rest.Fail(s.log, w, r, ops.Errorf(ops.NotFound, "the API has no %s", rest.Short(r.URL.Path)))
+			return
+		}
+		for _, method := range others {
+			w.Header().Add("Allow", method)
+		}
+		rest.Fail(s.log, w, r, rest.WithStatus(http.StatusMethodNotAllowed,
+			ops.Errorf(ops.Invalid, "%s does not answer %s", rest.Short(r.URL.Path), rest.Short(r.Method))))
+	})
 }

@@ -15,12 +15,14 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
 func TestLinkSignsInOnceAndSoon(t *testing.T) {
 	w := newWorld(t)
-	token, err := api.NewLink(t.Context(), w.db, time.Now())
+	token, err := signin.NewLink(t.Context(), w.db, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +31,7 @@ func TestLinkSignsInOnceAndSoon(t *testing.T) {
 	far.want(403, "POST", "/api/v1/session/link", body, nil, "X-Forwarded-For", "192.0.2.7")
 	far.want(401, "POST", "/api/v1/session/link", map[string]string{"token": "wrong"}, nil)
 	c := w.anyone()
-	var s api.SessionView
+	var s signin.SessionView
 	h := c.want(200, "POST", "/api/v1/session/link", body, &s)
 	if s.User == nil || s.User.Name != "admin" || s.User.Role != store.Admin || !s.NeedsPassword || s.CSRF == "" {
 		t.Errorf("session: %+v", s)
@@ -39,7 +41,7 @@ func TestLinkSignsInOnceAndSoon(t *testing.T) {
 		t.Errorf("cookie: %s", cookie)
 	}
 	far.want(401, "POST", "/api/v1/session/link", body, nil)
-	old, err := api.NewLink(t.Context(), w.db, time.Now().Add(-time.Hour))
+	old, err := signin.NewLink(t.Context(), w.db, time.Now().Add(-time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +57,7 @@ func TestSecretsAreStoredHashed(t *testing.T) {
 		t.Fatal(err)
 	}
 	cookie := c.http.Jar.Cookies(at)[0].Value
-	link, err := api.NewLink(t.Context(), w.db, time.Now())
+	link, err := signin.NewLink(t.Context(), w.db, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +101,7 @@ func TestPasswordChangeEndsOtherSessions(t *testing.T) {
 	w := newWorld(t)
 	first, second := w.admin(), w.admin()
 	first.want(422, "POST", "/api/v1/session/password", map[string]string{"password": "short"}, nil)
-	var s api.SessionView
+	var s signin.SessionView
 	first.want(204, "POST", "/api/v1/session/password", map[string]string{"password": "correct horse battery"}, nil)
 	first.want(200, "GET", "/api/v1/session", nil, &s)
 	if s.User == nil || s.NeedsPassword {
@@ -197,13 +199,13 @@ func TestAnswersCarryStrictHeaders(t *testing.T) {
 func TestLastAdminStays(t *testing.T) {
 	w := newWorld(t)
 	c := w.admin()
-	var users api.List[api.UserView]
+	var users rest.List[signin.UserView]
 	c.want(200, "GET", "/api/v1/users", nil, &users)
 	id := users.Items[0].ID
 	c.want(409, "DELETE", "/api/v1/users/"+id, nil, nil)
 	c.want(409, "PUT", "/api/v1/users/"+id, map[string]any{"role": "viewer"}, nil)
 	c.want(409, "PUT", "/api/v1/users/"+id, map[string]any{"disabled": true}, nil)
-	var other api.UserView
+	var other signin.UserView
 	c.want(200, "POST", "/api/v1/users", map[string]any{"name": "eve", "role": "admin", "password": "a long password"}, &other)
 	c.want(409, "POST", "/api/v1/users", map[string]any{"name": "eve", "role": "admin", "password": "a long password"}, nil)
 	c.want(422, "POST", "/api/v1/users", map[string]any{"name": "e\nve", "role": "admin", "password": "a long password"}, nil)
@@ -219,7 +221,7 @@ func TestDisabledAccountsAreSignedOut(t *testing.T) {
 	w := newWorld(t)
 	c := w.admin()
 	people := everyone(w)
-	var users api.List[api.UserView]
+	var users rest.List[signin.UserView]
 	c.want(200, "GET", "/api/v1/users", nil, &users)
 	for _, u := range users.Items {
 		if u.Name == "viewer" {
@@ -234,7 +236,7 @@ func TestDisabledAccountsAreSignedOut(t *testing.T) {
 
 func TestLocalFileLetsTheCommandLineIn(t *testing.T) {
 	w := newWorld(t)
-	read := func() (c api.Client) {
+	read := func() (c signin.Client) {
 		path := filepath.Join(w.dir, "client.json")
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -249,8 +251,8 @@ func TestLocalFileLetsTheCommandLineIn(t *testing.T) {
 		}
 		return c
 	}
-	make := func(url string) api.Client {
-		if err := api.LocalToken(t.Context(), w.db, w.dir, url, time.Now()); err != nil {
+	make := func(url string) signin.Client {
+		if err := signin.LocalToken(t.Context(), w.db, w.dir, url, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		return read()
@@ -262,7 +264,7 @@ func TestLocalFileLetsTheCommandLineIn(t *testing.T) {
 	c := w.anyone()
 	c.token = first.Token
 	c.want(200, "GET", "/api/v1/users", nil, nil)
-	if needs, err := api.NeedsLink(t.Context(), w.db); err != nil || !needs {
+	if needs, err := signin.NeedsLink(t.Context(), w.db); err != nil || !needs {
 		t.Errorf("needs a link: %v, %v", needs, err)
 	}
 	moved := make("http://127.0.0.1:1")
@@ -278,31 +280,12 @@ func TestLocalFileLetsTheCommandLineIn(t *testing.T) {
 	}
 }
 
-func TestLimiterIsBoundedAndFillsAgain(t *testing.T) {
-	l := api.NewLimiter(2, time.Second)
-	now := time.Unix(1_700_000_000, 0)
-	for i := range 3 {
-		if err := l.Take("a", now); (err != nil) != (i == 2) {
-			t.Errorf("attempt %d: %v", i, err)
-		}
-	}
-	if err := l.Take("a", now.Add(time.Second)); err != nil {
-		t.Errorf("after a second: %v", err)
-	}
-	for i := range 30_000 {
-		_ = l.Take("key"+time.Duration(i).String(), now)
-	}
-	if l.Keys() > 10_000 {
-		t.Errorf("%d keys are remembered", l.Keys())
-	}
-}
-
 func TestTwoInstallationsOnOneMachineShareABrowser(t *testing.T) {
 	first, second := newWorld(t), newWorld(t)
 	c := first.admin()
 	d := second.admin()
 	d.http.Jar = c.http.Jar // Cookies do not know ports.
-	token, err := api.NewLink(t.Context(), second.db, time.Now())
+	token, err := signin.NewLink(t.Context(), second.db, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

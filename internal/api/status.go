@@ -10,6 +10,7 @@ import (
 
 	"reeve/internal/loop"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 )
 
 // Status is one screen: what is watched, what is wrong, and how Reeve itself
@@ -73,7 +74,7 @@ type CollectorStatus struct {
 	TookMS     float64   `json:"took_ms"`
 }
 
-func (s *Server) status(ctx context.Context, _ noInput) (Status, error) {
+func (s *Server) status(ctx context.Context, _ rest.NoInput) (Status, error) {
 	host, _ := os.Hostname() // Without one the field is empty.
 	st := Status{Version: s.deps.Version, StartedAt: s.deps.Started, Now: s.now().UTC(), Host: host,
 		Loops: s.deps.Loops(), Stores: s.deps.Stores(ctx), Channels: s.deps.Channels(ctx), Coverage: s.deps.Coverage()}
@@ -90,7 +91,7 @@ func (s *Server) status(ctx context.Context, _ noInput) (Status, error) {
 	if st.Patrol, err = s.patrolState(ctx); err != nil {
 		return st, err
 	}
-	st.Loops, st.Stores, st.Channels = full(st.Loops), full(st.Stores), full(st.Channels)
+	st.Loops, st.Stores, st.Channels = rest.Full(st.Loops), rest.Full(st.Stores), rest.Full(st.Channels)
 	if st.Coverage == nil {
 		st.Coverage = map[string]any{}
 	}
@@ -177,13 +178,13 @@ func gapsOf(a ops.Attrs) []ops.Gap {
 	return gaps
 }
 
-func (s *Server) hosts(ctx context.Context, _ noInput) (List[HostRow], error) {
+func (s *Server) hosts(ctx context.Context, _ rest.NoInput) (rest.List[HostRow], error) {
 	rows, err := s.estate.hosts(ctx)
-	return listOf(rows, ""), err
+	return rest.ListOf(rows, ""), err
 }
 
 // host answers one host, by its ID, its resource or its name.
-func (s *Server) host(ctx context.Context, q idInput) (HostRow, error) {
+func (s *Server) host(ctx context.Context, q rest.ByID) (HostRow, error) {
 	rows, err := s.estate.hosts(ctx)
 	if err != nil {
 		return HostRow{}, err
@@ -193,15 +194,7 @@ func (s *Server) host(ctx context.Context, q idInput) (HostRow, error) {
 			return r, nil
 		}
 	}
-	return HostRow{}, ops.Errorf(ops.NotFound, "there is no host %s", short(q.ID))
-}
-
-// full answers an empty list for none.
-func full[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
+	return HostRow{}, ops.Errorf(ops.NotFound, "there is no host %s", rest.Short(q.ID))
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -270,7 +271,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	if s.catchUp(r.Context(), out, after, seq) {
 		recheck := time.NewTicker(s.hub.recheck)
 		defer recheck.Stop()
-		out.follow(r.Context(), l, recheck.C, func() bool { return s.sign.still(r, Read) })
+		out.follow(r.Context(), l, recheck.C, func() bool { return s.sign.Still(r, rest.Read) })
 	}
 	return nil // The answer has begun: there is no way to tell of an error but to end it.
 }
@@ -286,7 +287,7 @@ func resumePoint(r *http.Request) (after int64, resumes bool, err error) {
 	}
 	after, err = strconv.ParseInt(text, 10, 64)
 	if err != nil || after < 0 {
-		return 0, false, invalid("after", "Last-Event-ID is the id of an event of this stream")
+		return 0, false, rest.Invalid("after", "Last-Event-ID is the id of an event of this stream")
 	}
 	return after, true, nil
 }

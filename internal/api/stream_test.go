@@ -15,6 +15,8 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/ops"
+	"reeve/internal/rest"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 )
 
@@ -190,7 +192,7 @@ func TestStreamEndsWithTheSession(t *testing.T) {
 			t.Fatal("the stream ended too soon")
 		}
 	}
-	var list api.List[api.TokenView]
+	var list rest.List[signin.TokenView]
 	c.want(200, "GET", "/api/v1/tokens", nil, &list)
 	c.want(204, "DELETE", "/api/v1/tokens/"+list.Items[0].ID, nil, nil)
 	ended(t, byToken)

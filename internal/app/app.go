@@ -29,6 +29,7 @@ import (
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
 	"reeve/internal/secret"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 	"reeve/internal/tsdb"
 	"reeve/internal/watch"
@@ -167,7 +168,7 @@ func (s *Server) Start(ctx context.Context) {
 // SignInLink answers a one-time link while nobody can sign in otherwise, ""
 // after.
 func (s *Server) SignInLink(ctx context.Context) (string, error) {
-	needs, err := api.NeedsLink(ctx, s.store)
+	needs, err := signin.NeedsLink(ctx, s.store)
 	if err != nil || !needs {
 		return "", err
 	}
@@ -176,7 +177,7 @@ func (s *Server) SignInLink(ctx context.Context) (string, error) {
 
 // NewSignInLink makes a one-time link for an admin on this machine.
 func (s *Server) NewSignInLink(ctx context.Context) (string, error) {
-	token, err := api.NewLink(ctx, s.store, time.Now())
+	token, err := signin.NewLink(ctx, s.store, time.Now())
 	return s.URL() + "/signin?token=" + token, err
 }
 

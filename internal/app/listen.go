@@ -12,6 +12,8 @@ import (
 
 	"reeve/internal/api"
 	"reeve/internal/ops"
+	"reeve/internal/pki"
+	"reeve/internal/signin"
 )
 
 // A web is the listeners while they answer.
@@ -31,13 +33,13 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	}
 	s.serve(s.web.plain)
 	if s.config.ListenTLS != "" {
-		files := api.TLSFiles{DataDir: s.config.Data, Cert: s.config.TLSCert, Key: s.config.TLSKey, Names: s.hostNames()}
-		if s.web.secure, err = api.ListenTLS(s.config.ListenTLS, files); err != nil {
+		files := pki.Files{DataDir: s.config.Data, Cert: s.config.TLSCert, Key: s.config.TLSKey, Names: s.hostNames()}
+		if s.web.secure, err = pki.Listen(s.config.ListenTLS, files); err != nil {
 			return err
 		}
 		s.serve(s.web.secure)
 	}
-	return api.LocalToken(ctx, s.store, s.config.Data, s.URL(), time.Now())
+	return signin.LocalToken(ctx, s.store, s.config.Data, s.URL(), time.Now())
 }
 
 // reason answers the last part of a network error, which is the one for

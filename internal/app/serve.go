@@ -18,6 +18,7 @@ import (
 	"reeve/internal/loop"
 	"reeve/internal/notify"
 	"reeve/internal/ops"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 	"reeve/internal/tsdb"
 	"reeve/internal/watch"
@@ -191,7 +192,7 @@ func (s *Server) channelStatuses(ctx context.Context) []api.ChannelStatus {
 	return all
 }
 
-func oidcOf(c config.Config, sealed notify.Opener) (*api.OIDCOptions, error) {
+func oidcOf(c config.Config, sealed notify.Opener) (*signin.OIDCOptions, error) {
 	o := c.OIDC
 	if o.Issuer == "" {
 		return nil, nil
@@ -204,6 +205,6 @@ func oidcOf(c config.Config, sealed notify.Opener) (*api.OIDCOptions, error) {
 	for value, role := range o.Roles {
 		roles[value] = store.Role(role)
 	}
-	return &api.OIDCOptions{Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secret.Reveal(), RedirectURL: o.RedirectURL, RoleClaim: o.RoleClaim,
+	return &signin.OIDCOptions{Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: secret.Reveal(), RedirectURL: o.RedirectURL, RoleClaim: o.RoleClaim,
 		Roles: roles, DefaultRole: store.Role(o.DefaultRole)}, nil
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"reeve/internal/api"
+	"reeve/internal/signin"
 	"reeve/internal/store"
 	"reeve/test/openid"
 	"reeve/test/program"
@@ -65,7 +65,7 @@ func (b *browser) signIn(from, password string) (status int, at *url.URL) {
 	return status, at
 }
 
-func (b *browser) session(from string) (s api.SessionView) {
+func (b *browser) session(from string) (s signin.SessionView) {
 	b.t.Helper()
 	_, _, text := b.done(b.http.Get(from + "/api/v1/session"))
 	if err := json.Unmarshal([]byte(text), &s); err != nil {

@@ -1,11 +1,10 @@
-package api
+package signin
 
 import (
 	"cmp"
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/store"
 )
 
@@ -63,7 +63,7 @@ func newOIDC(opts *OIDCOptions) (*oidcClient, error) {
 		return nil, ops.Errorf(ops.Invalid, "oidc needs issuer and client_id")
 	}
 	for value, role := range opts.Roles {
-		if ranks[role] == 0 {
+		if rest.Rank(role) == 0 {
 			return nil, ops.Errorf(ops.Invalid, "oidc gives %q the role %q; the roles are viewer, operator, admin", value, role)
 		}
 	}
@@ -100,20 +100,20 @@ func (o *oidcClient) config(p *oidc.Provider, redirect string) oauth2.Config {
 }
 
 // toProvider sends the browser to the provider.
-func (in *signIn) toProvider(w http.ResponseWriter, r *http.Request) error {
+func (in *SignIn) toProvider(w http.ResponseWriter, r *http.Request) error {
 	if in.oidc == nil {
 		return ops.Errorf(ops.NotFound, "no OpenID provider is configured")
 	}
 	ctx := r.Context()
-	if err := in.byAddr.take(sender(callerOf(ctx).Addr), in.s.now()); err != nil {
+	if err := in.byAddr.Take(rest.Sender(rest.CallerOf(ctx).Addr), in.now()); err != nil {
 		return err
 	}
 	provider, err := in.oidc.find(ctx)
 	if err != nil {
 		return err
 	}
-	redirect := cmp.Or(in.oidc.opts.RedirectURL, in.s.baseURL(r)+oidcCallback)
-	state, nonce, verifier := newSecret(""), newSecret(""), oauth2.GenerateVerifier()
+	redirect := cmp.Or(in.oidc.opts.RedirectURL, in.baseURL(r)+oidcCallback)
+	state, nonce, verifier := NewSecret(""), NewSecret(""), oauth2.GenerateVerifier()
 	in.plain.Put(ctx, sessionState, state)
 	in.plain.Put(ctx, sessionNonce, nonce)
 	in.plain.Put(ctx, sessionVerifier, verifier)
@@ -124,7 +124,7 @@ func (in *signIn) toProvider(w http.ResponseWriter, r *http.Request) error {
 }
 
 // fromProvider takes in what the provider sent the browser back with.
-func (in *signIn) fromProvider(w http.ResponseWriter, r *http.Request) error {
+func (in *SignIn) fromProvider(w http.ResponseWriter, r *http.Request) error {
 	if in.oidc == nil {
 		return ops.Errorf(ops.NotFound, "no OpenID provider is configured")
 	}
@@ -136,7 +136,7 @@ func (in *signIn) fromProvider(w http.ResponseWriter, r *http.Request) error {
 		return ops.Errorf(ops.Forbidden, "this sign-in was not begun here, or began too long ago; begin again")
 	}
 	if problem := q.Get("error"); problem != "" {
-		return ops.Errorf(ops.Forbidden, "the OpenID provider refused: %s", short(problem))
+		return ops.Errorf(ops.Forbidden, "the OpenID provider refused: %s", rest.Short(problem))
 	}
 	provider, err := in.oidc.find(ctx)
 	if err != nil {
@@ -172,7 +172,7 @@ func (in *signIn) fromProvider(w http.ResponseWriter, r *http.Request) error {
 
 // oidcAccount answers the account of a subject, made at its first sign-in;
 // its role follows the claim.
-func (in *signIn) oidcAccount(ctx context.Context, id *oidc.IDToken, claims map[string]any) (store.Account, error) {
+func (in *SignIn) oidcAccount(ctx context.Context, id *oidc.IDToken, claims map[string]any) (store.Account, error) {
 	role, err := in.oidc.role(claims)
 	if err != nil {
 		return store.Account{}, err
@@ -180,7 +180,7 @@ func (in *signIn) oidcAccount(ctx context.Context, id *oidc.IDToken, claims map[
 	subject := id.Issuer + "|" + id.Subject
 	why := store.Why{Actor: "oidc", Reason: "signed in through " + id.Issuer}
 	var account store.Account
-	err = in.s.store.Tx(ctx, in.s.now(), func(tx *store.Tx) (err error) {
+	err = in.store.Tx(ctx, in.now(), func(tx *store.Tx) (err error) {
 		account, err = tx.AccountOfSubject(ctx, subject)
 		switch {
 		case ops.KindOf(err) == ops.NotFound:
@@ -214,11 +214,11 @@ func (o *oidcClient) role(claims map[string]any) (store.Role, error) {
 	}
 	role := o.opts.DefaultRole
 	for value, r := range o.opts.Roles {
-		if slices.Contains(values, value) && ranks[r] > ranks[role] {
+		if slices.Contains(values, value) && rest.Rank(r) > rest.Rank(role) {
 			role = r
 		}
 	}
-	if ranks[role] == 0 {
+	if rest.Rank(role) == 0 {
 		return "", ops.Errorf(ops.Forbidden, "your account at the OpenID provider gives no role here")
 	}
 	return role, nil
@@ -242,16 +242,4 @@ func freeName(ctx context.Context, tx *store.Tx, claims map[string]any, subject 
 		return base
 	}
 	return base + "-" + digest(subject)[:6]
-}
-
-// baseURL answers where people reach this server, without a slash at the end.
-func (s *Server) baseURL(r *http.Request) string {
-	if s.public != nil {
-		return strings.TrimSuffix(s.public.String(), "/")
-	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	return scheme + "://" + r.Host
 }

@@ -1,4 +1,4 @@
-package api
+package signin
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"reeve/internal/ops"
+	"reeve/internal/rest"
 	"reeve/internal/secret"
 )
 
@@ -34,7 +34,7 @@ func (h hashers) enter(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-wait.C:
-		return tooManyError{5, ops.Errorf(ops.TooMany, "too many people sign in at once; try again in a few seconds")}
+		return rest.TooMany(5, "too many people sign in at once; try again in a few seconds")
 	}
 }
 
@@ -44,9 +44,9 @@ func (h hashers) leave() { <-h }
 func checkPassword(password string) error {
 	switch {
 	case utf8.RuneCountInString(password) < minPasswordRunes:
-		return invalid("password", "a password has at least %d characters", minPasswordRunes)
+		return rest.Invalid("password", "a password has at least %d characters", minPasswordRunes)
 	case len(password) > maxPasswordBytes:
-		return invalid("password", "a password has at most %d bytes", maxPasswordBytes)
+		return rest.Invalid("password", "a password has at most %d bytes", maxPasswordBytes)
 	}
 	return nil
 }
@@ -79,7 +79,9 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func newSecret(prefix string) string {
+// NewSecret answers a secret that nobody guesses, after a prefix that tells
+// people what it is.
+func NewSecret(prefix string) string {
 	b := make([]byte, 32)
 	rand.Read(b)
 	return prefix + base64.RawURLEncoding.EncodeToString(b)

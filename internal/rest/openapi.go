@@ -1,4 +1,4 @@
-package api
+package rest
 
 import (
 	"encoding/json"
@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"reeve/internal/schema"
-	"reeve/internal/watch"
 )
 
 // The few parts of OpenAPI 3.1 that the description uses.
@@ -55,8 +54,14 @@ type (
 	}
 )
 
-// describe writes the OpenAPI description of the routes.
-func describe(routes []Route) ([]byte, error) {
+// CookieName begins the name of the cookie of a session; what tells
+// installations on one machine apart follows, because browsers ignore the
+// port.
+const CookieName = "reeve_session"
+
+// Describe writes the OpenAPI description of the routes. more adds to the
+// types what no route names.
+func Describe(routes []Route, more func(*schema.Set)) ([]byte, error) {
 	set := schema.NewSet("#/components/schemas/", schemaName)
 	doc := openAPI{OpenAPI: "3.1.0", Paths: map[string]map[string]operation{}}
 	doc.Info = openInfo{Title: "Reeve", Version: "v1", Description: "Times are RFC 3339 in UTC, durations are numbers with the unit in the key, ratios are between 0 and 1. " +
@@ -67,14 +72,10 @@ func describe(routes []Route) ([]byte, error) {
 		}
 		doc.Paths[r.Pattern][strings.ToLower(r.Method)] = r.operation(set)
 	}
-	for _, event := range []reflect.Type{reflect.TypeFor[HelloEvent](), reflect.TypeFor[SamplesEvent]()} {
-		set.Ref(event)
-	}
-	// The story is told by a function of the desk and has no type in the detail.
-	set.Defs()[schemaName(reflect.TypeFor[IncidentDetail]())].Properties["explain"] = set.Ref(reflect.TypeFor[watch.Story]())
+	more(set)
 	doc.Components.Schemas = set.Defs()
 	doc.Components.SecuritySchemes = map[string]any{
-		"session": map[string]string{"type": "apiKey", "in": "cookie", "name": cookieName, "description": "The name goes on with what is the installation's own."},
+		"session": map[string]string{"type": "apiKey", "in": "cookie", "name": CookieName, "description": "The name goes on with what is the installation's own."},
 		"token":   map[string]string{"type": "http", "scheme": "bearer"},
 	}
 	return json.MarshalIndent(doc, "", "  ")
@@ -90,12 +91,12 @@ func (r Route) operation(set *schema.Set) operation {
 	switch {
 	case r.Out == nil:
 		op.Responses["200"] = content{Description: "See the summary."}
-	case r.Out == reflect.TypeFor[none]():
+	case r.Out == reflect.TypeFor[None]():
 		op.Responses["204"] = content{Description: "Done."}
 	default:
 		code := "200"
 		if v, ok := reflect.Zero(r.Out).Interface().(statused); ok {
-			code = strconv.Itoa(v.status())
+			code = strconv.Itoa(v.HTTPStatus())
 		}
 		op.Responses[code] = content{Description: "OK.", Content: map[string]mediaType{"application/json": {set.Ref(r.Out)}}}
 	}
@@ -152,7 +153,7 @@ func operationID(r Route) string {
 
 // plainPackages are those whose types keep their bare names in the
 // description.
-var plainPackages = []string{"api", "ops", "store", "watch"}
+var plainPackages = []string{"api", "ops", "rest", "signin", "store", "watch"}
 
 // schemaName names a type in the description: lists by what they hold, types
 // of other packages with the package in front.

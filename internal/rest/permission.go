@@ -1,4 +1,4 @@
-package api
+package rest
 
 import (
 	"context"
@@ -43,6 +43,10 @@ var needs = map[Permission]struct {
 
 var ranks = map[store.Role]int{store.Viewer: 1, store.Operator: 2, store.Admin: 3}
 
+// Rank orders roles: the one that may more has the higher rank, and what is no
+// role has 0.
+func Rank(role store.Role) int { return ranks[role] }
+
 // A Caller is who asks.
 type Caller struct {
 	Account store.Account // zero when nobody is signed in
@@ -59,26 +63,26 @@ type Caller struct {
 // Known reports whether somebody is signed in.
 func (c Caller) Known() bool { return c.Account.ID != "" }
 
-// actor answers the caller's name for the audit.
-func (c Caller) actor() string {
+// Actor answers the caller's name for the audit.
+func (c Caller) Actor() string {
 	if c.Token != "" {
 		return "token:" + c.Token
 	}
 	return "user:" + c.Account.Name
 }
 
-// why answers who made a change, and for whom.
-func (c Caller) why(reason string) store.Why {
-	w := store.Why{Actor: c.actor(), Reason: reason}
+// Why answers who made a change, and for whom.
+func (c Caller) Why(reason string) store.Why {
+	w := store.Why{Actor: c.Actor(), Reason: reason}
 	if c.Token != "" {
 		w.OnBehalf = "user:" + c.Account.Name
 	}
 	return w
 }
 
-// may answers nil when the caller has the permission. A permission that the
+// May answers nil when the caller has the permission. A permission that the
 // table does not have is refused.
-func (c Caller) may(p Permission) error {
+func (c Caller) May(p Permission) error {
 	if p == Public || p == Open {
 		return nil
 	}
@@ -95,20 +99,15 @@ func (c Caller) may(p Permission) error {
 	return nil
 }
 
-// grants reports whether the caller may hand out a scope: no token makes one
-// that may do more than itself.
-func (c Caller) grants(scope string) bool {
-	return c.Token == "" || slices.Contains(c.Scopes, "admin") && scope != "metrics:write" || slices.Contains(c.Scopes, scope)
-}
-
 type callerKey struct{}
 
-func withCaller(ctx context.Context, c Caller) context.Context {
+// WithCaller tells a request who asks.
+func WithCaller(ctx context.Context, c Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// callerOf answers who asks; the zero Caller outside a request.
-func callerOf(ctx context.Context) Caller {
+// CallerOf answers who asks; the zero Caller outside a request.
+func CallerOf(ctx context.Context) Caller {
 	c, _ := ctx.Value(callerKey{}).(Caller)
 	return c
 }

@@ -1,17 +1,15 @@
-package api
+package rest
 
 import (
 	"math"
 	"net/netip"
 	"sync"
 	"time"
-
-	"reeve/internal/ops"
 )
 
-// A limiter keeps token buckets by key, in memory that is bounded: hostile
+// A Limiter keeps token buckets by key, in memory that is bounded: hostile
 // keys push each other out and cost nothing more.
-type limiter struct {
+type Limiter struct {
 	burst float64
 	every time.Duration // one more after this
 	mu    sync.Mutex
@@ -25,13 +23,14 @@ type bucket struct {
 
 const maxBuckets = 8192
 
-func newLimiter(burst int, every time.Duration) *limiter {
-	return &limiter{burst: float64(burst), every: every, keys: map[string]bucket{}}
+// NewLimiter makes buckets that hold burst, and get one more every so often.
+func NewLimiter(burst int, every time.Duration) *Limiter {
+	return &Limiter{burst: float64(burst), every: every, keys: map[string]bucket{}}
 }
 
-// take takes one from the bucket of a key. It answers an error when the
+// Take takes one from the bucket of a key. It answers an error when the
 // bucket is empty.
-func (l *limiter) take(key string, now time.Time) error {
+func (l *Limiter) Take(key string, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, ok := l.keys[key]
@@ -44,15 +43,15 @@ func (l *limiter) take(key string, now time.Time) error {
 	if b.left < 1 {
 		l.keys[key] = b
 		wait := int(math.Ceil((1 - b.left) * l.every.Seconds()))
-		return tooManyError{wait, ops.Errorf(ops.TooMany, "too many attempts; try again in %d s", wait)}
+		return TooMany(wait, "too many attempts; try again in %d s", wait)
 	}
 	b.left--
 	l.keys[key] = b
 	return nil
 }
 
-// forgive gives a key its whole bucket again, after a success.
-func (l *limiter) forgive(key string) {
+// Forgive gives a key its whole bucket again, after a success.
+func (l *Limiter) Forgive(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.keys, key)
@@ -60,7 +59,7 @@ func (l *limiter) forgive(key string) {
 
 // makeRoom forgets buckets that are full again, and where that is not enough
 // the half of them that it meets first.
-func (l *limiter) makeRoom(now time.Time) {
+func (l *Limiter) makeRoom(now time.Time) {
 	if len(l.keys) < maxBuckets {
 		return
 	}
@@ -77,9 +76,9 @@ func (l *limiter) makeRoom(now time.Time) {
 	}
 }
 
-// sender answers what attempts are counted by: the address, of IPv6 the /64
+// Sender answers what attempts are counted by: the address, of IPv6 the /64
 // around it, because whoever has one address there has all of them.
-func sender(addr netip.Addr) string {
+func Sender(addr netip.Addr) string {
 	if addr.Is6() && !addr.Is4In6() {
 		if net, err := addr.WithZone("").Prefix(64); err == nil {
 			return net.String()

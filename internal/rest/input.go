@@ -1,7 +1,6 @@
-package api
+package rest
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,10 +15,18 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"reeve/internal/config"
 	"reeve/internal/ops"
 	"reeve/internal/schema"
-	"reeve/internal/store"
 )
+
+// NoInput is the input of a route that takes none.
+type NoInput struct{}
+
+// ByID is the input of a route about one thing.
+type ByID struct {
+	ID string `path:"id"`
+}
 
 // A plan says where the fields of an input struct come from, by their tags:
 // path, query, header, or body for the struct that the JSON body becomes.
@@ -83,11 +90,11 @@ func (p plan) decode(r *http.Request, into reflect.Value) error {
 
 func (f source) set(into reflect.Value, values []string) error {
 	for _, v := range values {
-		if len(v) > 4096 || !plainText(v) {
-			return invalid(f.name, "%s is too long or is not text", f.name)
+		if len(v) > 4096 || !PlainText(v) {
+			return Invalid(f.name, "%s is too long or is not text", f.name)
 		}
 		if f.enum != nil && v != "" {
-			if err := among(f.name, f.name, v, f.enum); err != nil {
+			if err := Among(f.name, f.name, v, f.enum); err != nil {
 				return err
 			}
 		}
@@ -105,29 +112,29 @@ func (f source) set(into reflect.Value, values []string) error {
 	case *int:
 		n, err := strconv.Atoi(values[0])
 		if err != nil || n < 0 {
-			return invalid(f.name, "%s must be a whole number that is not negative", f.name)
+			return Invalid(f.name, "%s must be a whole number that is not negative", f.name)
 		}
 		*to = n
 	case *bool:
 		b, err := strconv.ParseBool(values[0])
 		if err != nil {
-			return invalid(f.name, "%s must be true or false", f.name)
+			return Invalid(f.name, "%s must be true or false", f.name)
 		}
 		*to = b
 	case *time.Time:
 		t, err := parseTime(values[0])
 		if err != nil {
-			return invalid(f.name, "%s must be a time like 2026-01-31T08:30:00Z", f.name)
+			return Invalid(f.name, "%s must be a time like 2026-01-31T08:30:00Z", f.name)
 		}
 		*to = t
 	default:
-		panic(fmt.Sprintf("api: input %s has type %v", f.name, into.Type()))
+		panic(fmt.Sprintf("rest: input %s has type %v", f.name, into.Type()))
 	}
 	return nil
 }
 
-// plainText reports whether every database takes s as a text.
-func plainText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+// PlainText reports whether every database takes s as a text.
+func PlainText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // words splits repeated and comma-separated values.
 func words(values []string) []string {
@@ -147,7 +154,7 @@ func (f source) setPairs(to *map[string]string, values []string) error {
 	for _, v := range values {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok || name == "" || len(pairs) > 20 {
-			return invalid(f.name, "%s must be NAME=VALUE, at most 20 times", f.name)
+			return Invalid(f.name, "%s must be NAME=VALUE, at most 20 times", f.name)
 		}
 		pairs[name] = value
 	}
@@ -171,7 +178,7 @@ func (p plan) decodeBody(r *http.Request, into reflect.Value) error {
 	if len(text) == 0 {
 		text = []byte("{}")
 	} else if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
-		return httpError{http.StatusUnsupportedMediaType, ops.Errorf(ops.Invalid, "the body must be JSON and say so: Content-Type: application/json")}
+		return WithStatus(http.StatusUnsupportedMediaType, ops.Errorf(ops.Invalid, "the body must be JSON and say so: Content-Type: application/json"))
 	}
 	var value any
 	if err := json.Unmarshal(text, &value); err != nil {
@@ -189,33 +196,21 @@ func (p plan) decodeBody(r *http.Request, into reflect.Value) error {
 	return nil
 }
 
-// cursorOf writes where a page ended as an opaque text.
-func cursorOf(sort string, key *store.Key) string {
-	if key == nil {
-		return ""
+// Among answers an error that names the nearest known value when a value of a
+// filter is none: an empty list would say that all is well.
+func Among[T ~string](field, what, value string, known []T) error {
+	if slices.Contains(known, T(value)) {
+		return nil
 	}
-	text, err := json.Marshal([]any{sort, key.Value, key.Num, key.ID})
-	if err != nil {
-		return ""
+	names := make([]string, len(known))
+	for i, k := range known {
+		names[i] = string(k)
 	}
-	return base64.RawURLEncoding.EncodeToString(text)
-}
-
-// parseCursor reads what cursorOf wrote for the same sort.
-func parseCursor(sort, text string) (store.Key, error) {
-	if text == "" {
-		return store.Key{}, nil
+	if near := config.Nearest(value, names); near != "" {
+		return Invalid(field, "there is no %s %q; did you mean %s?", what, Short(value), near)
 	}
-	bad := invalid("cursor", "the cursor is not one that this list gave out")
-	plain, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return store.Key{}, bad
+	if len(names) == 0 {
+		return Invalid(field, "there is no %s %q", what, Short(value))
 	}
-	var key store.Key
-	var sorted string
-	parts := []any{&sorted, &key.Value, &key.Num, &key.ID}
-	if err := json.Unmarshal(plain, &parts); err != nil || len(parts) != 4 || sorted != sort || key.ID == "" || !plainText(key.ID+key.Value) {
-		return store.Key{}, bad
-	}
-	return key, nil
+	return Invalid(field, "there is no %s %q; there are %s", what, Short(value), strings.Join(names, ", "))
 }

@@ -1,11 +1,13 @@
-package api
+package rest
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"reeve/internal/ops"
 )
@@ -32,6 +34,13 @@ type Problem struct {
 	Fields   map[string]string `json:"fields,omitempty" doc:"What is wrong with which field of the request."`
 }
 
+// Invalid answers an error about one field of a request.
+func Invalid(field, format string, args ...any) error {
+	err := ops.Errorf(ops.Invalid, format, args...)
+	err.Fields = map[string]string{field: err.Message}
+	return err
+}
+
 // An httpError carries a status that no kind has.
 type httpError struct {
 	status int
@@ -42,10 +51,26 @@ func (e httpError) Error() string { return e.cause.Error() }
 
 func (e httpError) Unwrap() error { return e.cause }
 
-// errStale answers a change that was asked of an older version.
-func errStale(what string, version int64) error {
+// WithStatus gives an error a status that its kind does not have.
+func WithStatus(status int, cause *ops.Error) error { return httpError{status, cause} }
+
+// Stale answers a change that was asked of an older version.
+func Stale(what string, version int64) error {
 	return httpError{http.StatusPreconditionFailed,
 		ops.Errorf(ops.Conflict, "%s was changed meanwhile and is at version %d; read it again", what, version)}
+}
+
+// CheckMatch compares an If-Match header with the version that is there.
+func CheckMatch(header, what string, version int64) error {
+	if header == "" || header == "*" {
+		return nil
+	}
+	for tag := range strings.SplitSeq(header, ",") {
+		if strings.TrimSpace(tag) == `"`+strconv.FormatInt(version, 10)+`"` {
+			return nil
+		}
+	}
+	return Stale(what, version)
 }
 
 // A tooManyError says when to try again.
@@ -58,15 +83,27 @@ func (e tooManyError) Error() string { return e.cause.Error() }
 
 func (e tooManyError) Unwrap() error { return e.cause }
 
-// fail writes the one form of an error answer.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+// TooMany answers an error that says when to try again.
+func TooMany(afterS int, format string, args ...any) error {
+	return tooManyError{afterS, ops.Errorf(ops.TooMany, format, args...)}
+}
+
+type requestKey struct{}
+
+// WithRequestID gives a request the ID that problems and the log name it by.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, id)
+}
+
+// Fail writes the one form of an error answer, and logs what is our fault.
+func Fail(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // Nobody waits for the answer.
 	}
 	p := problemOf(err)
-	p.Instance = requestID(r.Context())
+	p.Instance, _ = r.Context().Value(requestKey{}).(string)
 	if p.Status >= 500 && p.Status != http.StatusServiceUnavailable {
-		s.log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "request", p.Instance, "err", err)
+		log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "request", p.Instance, "err", err)
 	}
 	if late, ok := errors.AsType[tooManyError](err); ok {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, late.afterS)))
@@ -97,26 +134,11 @@ func problemOf(err error) Problem {
 	return p
 }
 
-// nothing answers for paths of the API that no route has: 405 where another
-// method would do, else 404.
-func (s *Server) nothing() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var others []string
-		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
-			try := r.Clone(r.Context())
-			try.Method = method
-			if _, pattern := s.mux.Handler(try); s.patterns[pattern] {
-				others = append(others, method)
-			}
-		}
-		if len(others) == 0 {
-			s.fail(w, r, ops.Errorf(ops.NotFound, "the API has no %s", short(r.URL.Path)))
-			return
-		}
-		for _, method := range others {
-			w.Header().Add("Allow", method)
-		}
-		s.fail(w, r, httpError{http.StatusMethodNotAllowed,
-			ops.Errorf(ops.Invalid, "%s does not answer %s", short(r.URL.Path), short(r.Method))})
-	})
+// Short cuts what somebody sent to a length that an error may tell.
+func Short(s string) string {
+	const limit = 100
+	if len(s) > limit {
+		s = s[:limit] + "…"
+	}
+	return strings.ToValidUTF8(s, "?")
 }

@@ -1,2 +1,0 @@
-// Package pki makes and reads certificates.
-package pki
