@@ -41,6 +41,7 @@ type Deps struct {
 	Metrics Metrics
 	Models  Models
 	Desk    Desk
+	Fleet   Fleet
 
 	Investigate *investigate.Investigate
 	Knowledge   *knowledge.Knowledge

@@ -87,6 +87,15 @@ func (e *estate) fresh(ctx context.Context, head int64) (bool, error) {
 	if err != nil || len(versions) != len(e.now.resources) {
 		return false, err
 	}
+	heard, err := e.deps.Store.HostsHeard(ctx)
+	if err != nil {
+		return false, err
+	}
+	for id, h := range heard {
+		if r := e.now.byID[id]; r != nil && r.Reachable != string(h.State) {
+			return false, nil
+		}
+	}
 	for id, version := range versions {
 		if r := e.now.byID[id]; r == nil || r.Version != version {
 			return false, nil
@@ -128,6 +137,10 @@ type HostRow struct {
 	Memory     *float64  `json:"memory_used_ratio,omitempty"`
 	Worst      *float64  `json:"fs_worst_used_ratio,omitempty" doc:"Of its fullest file system."`
 	Findings   int       `json:"findings" doc:"Active ones of the host and all on it."`
+	// Fleet is what is known of its agent; nil for a host that only collectors
+	// of another tell of.
+	Fleet      *ops.Host       `json:"fleet,omitempty" doc:"Its agent, its state and the three clocks behind it."`
+	Invitation *ops.Invitation `json:"invitation,omitempty" doc:"Of a host that is invited and has not joined."`
 }
 
 // readingAge is how old a reading may be and still be shown as current.
@@ -147,7 +160,10 @@ func (e *estate) hosts(ctx context.Context) ([]HostRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, index := p.hostRows()
+	rows, index, err := e.hostRows(ctx, p)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range active {
 		if r := p.byID[f.ResourceID]; r != nil {
 			if i, ok := index[r.HostID]; ok {
@@ -167,15 +183,43 @@ func (e *estate) hosts(ctx context.Context) ([]HostRow, error) {
 	return rows, nil
 }
 
-func (p *picture) hostRows() (rows []HostRow, index map[string]int) {
+// hostRows answers a row for each host that is known or invited, by name, and
+// where the rows of resources are.
+func (e *estate) hostRows(ctx context.Context, p *picture) (rows []HostRow, index map[string]int, err error) {
+	hosts, err := e.deps.Store.Hosts(ctx, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	invited, err := e.deps.Store.Invitations(ctx, time.Now().UnixMilli())
+	if err != nil {
+		return nil, nil, err
+	}
 	rows, index = []HostRow{}, map[string]int{}
+	agents := map[string]*ops.Host{}
+	for i, h := range hosts {
+		agents[h.ID] = &hosts[i]
+	}
 	for _, r := range p.resources {
-		if r.Kind == ops.KindHost {
-			index[r.ID] = len(rows)
-			rows = append(rows, HostRow{ID: r.Key.Host, Name: r.Name, ResourceID: r.ID, ObservedAt: r.ObservedAt, Reachable: r.Reachable})
+		if r.Kind != ops.KindHost {
+			continue
+		}
+		row := HostRow{ID: r.Key.Host, Name: r.Name, ResourceID: r.ID, ObservedAt: r.ObservedAt, Reachable: r.Reachable, Fleet: agents[r.Key.Host]}
+		if row.Fleet != nil {
+			row.Reachable = string(row.Fleet.State)
+		}
+		delete(agents, r.Key.Host)
+		index[r.ID] = len(rows)
+		rows = append(rows, row)
+	}
+	for i, h := range hosts {
+		if agents[h.ID] != nil { // it has not reported yet
+			rows = append(rows, HostRow{ID: h.ID, Name: h.Name, Reachable: string(h.State), ObservedAt: h.ReportAt, Fleet: &hosts[i]})
 		}
 	}
-	return rows, index
+	for _, i := range invited {
+		rows = append(rows, HostRow{ID: i.ID, Name: i.Name, Reachable: string(ops.HostPending), Invitation: &i})
+	}
+	return rows, index, nil
 }
 
 func (h *HostRow) take(list []ops.Series) {

@@ -17,7 +17,7 @@ const remoteWriteBytes = 32 << 20
 // table is everything that can be asked: method and pattern, who may, what it
 // is, and the handler. What concerns accounts is listed in package signin.
 func (s *Server) table() []rest.Route {
-	return slices.Concat(s.estateRoutes(), s.patrolRoutes(), s.inquiryRoutes(), s.modelRoutes(), s.sign.Routes(), s.settingRoutes(), s.machineRoutes())
+	return slices.Concat(s.estateRoutes(), s.fleetRoutes(), s.patrolRoutes(), s.inquiryRoutes(), s.modelRoutes(), s.sign.Routes(), s.settingRoutes(), s.machineRoutes())
 }
 
 func (s *Server) estateRoutes() []rest.Route {
@@ -28,8 +28,6 @@ func (s *Server) estateRoutes() []rest.Route {
 	explain.Out, explainFinding.Out = reflect.TypeFor[watch.Explanation](), reflect.TypeFor[watch.Explanation]()
 	return []rest.Route{
 		rest.Typed("GET /api/v1/status", rest.Read, "One screen: hosts, counts, loops, stores, collectors, channels, coverage.", s.status),
-		rest.Typed("GET /api/v1/hosts", rest.Read, "Hosts with their newest readings.", s.hosts),
-		rest.Typed("GET /api/v1/hosts/{id}", rest.Read, "One host, by its ID, its resource or its name.", s.host),
 
 		resources,
 		rest.Typed("GET /api/v1/resources/{id}", rest.Read, "One resource with what is below it, its metrics and its findings.", s.resource),

@@ -19,6 +19,7 @@ import (
 	"reeve/internal/collectors"
 	"reeve/internal/config"
 	"reeve/internal/detectors"
+	"reeve/internal/fleet"
 	"reeve/internal/gather"
 	"reeve/internal/ingest"
 	"reeve/internal/investigate"
@@ -65,6 +66,7 @@ type Server struct {
 	exams    *exams
 	know     *knowledge.Knowledge
 	patrol   *patrol.Patrol
+	fleet    *fleet.Fleet
 
 	investigate *investigate.Investigate
 
@@ -137,6 +139,9 @@ func build(ctx context.Context, o Options, held cleanup) (s *Server, err error) 
 		return s, err
 	}
 	if err := s.openAgent(); err != nil {
+		return s, err
+	}
+	if err := s.openFleet(ctx); err != nil {
 		return s, err
 	}
 	if err := s.openModels(ctx); err != nil {

@@ -33,11 +33,11 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	}
 	s.serve(s.web.plain)
 	if s.config.ListenTLS != "" {
-		files := pki.Files{DataDir: s.config.Data, Cert: s.config.TLSCert, Key: s.config.TLSKey, Names: s.hostNames()}
+		files := pki.Files{DataDir: s.config.Data, Cert: s.config.TLSCert, Key: s.config.TLSKey, Names: s.hostNames(), Else: s.fleet.Link().ForAgents}
 		if s.web.secure, err = pki.Listen(s.config.ListenTLS, files); err != nil {
 			return err
 		}
-		s.serve(s.web.secure)
+		s.serve(s.fleet.Link().Split(s.web.secure))
 	}
 	return signin.LocalToken(ctx, s.store, s.config.Data, s.URL(), time.Now())
 }

@@ -27,6 +27,7 @@ func (s *Server) reportSelf(ctx context.Context) error {
 		obs.Sightings = append(obs.Sightings, component(host, "store", x.Name, x.State, x.Detail, 0))
 	}
 	obs.Sightings = append(obs.Sightings, s.modelSightings(host)...)
+	obs.Sightings = append(obs.Sightings, s.monitorSighting(host))
 	patrols, err := s.patrolSighting(ctx, host)
 	if err != nil {
 		return err

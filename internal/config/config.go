@@ -31,6 +31,7 @@ type Config struct {
 	Models      Models      `koanf:"models" doc:"Language models; none are needed."`
 	Patrol      Patrol      `koanf:"patrol" doc:"When the estate is looked over."`
 	Investigate Investigate `koanf:"investigate" doc:"Inquiries into incidents."`
+	Fleet       Fleet       `koanf:"fleet" doc:"Other machines, watched by their own agents."`
 
 	places places // of the keys in the file
 }
@@ -101,5 +102,6 @@ func Default() Config {
 		Models:      defaultModels(),
 		Patrol:      defaultPatrol(),
 		Investigate: defaultInvestigate(),
+		Fleet:       defaultFleet(),
 	}
 }

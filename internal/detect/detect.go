@@ -21,6 +21,9 @@ type Definition struct {
 	Role Role
 	// Future says that it tells of what is to come: nothing fails from it yet.
 	Future bool
+	// Unheard says that it also judges what is on a host that is not heard of:
+	// it looks at whether the host is.
+	Unheard bool
 	// Metrics are the metrics it reads. Window is how far back; zero means
 	// only the newest reading, at most Stale old.
 	Metrics []string

@@ -63,8 +63,6 @@ type Fleet struct {
 	placed   map[string]bool     // hosts whose resource is known
 	blind    Blindness
 
-	conflicts sync.Map // host to conflict: copies that came since the start
-
 	flushing, pinging, judging *loop.Loop
 }
 

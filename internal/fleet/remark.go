@@ -18,24 +18,14 @@ const (
 	attrSkew     = "clock_skew_seconds"
 	attrAgent    = "agent_version"
 	attrOutdated = "agent_outdated"
-	attrConflict = "identity_conflict"
 	attrReadOnly = "agent_read_only"
 )
-
-// conflictKept is how long after the last time a copy came a host still shows
-// it.
-const conflictKept = time.Hour
 
 // remark answers what the server knows of a host beside its report.
 func (f *Fleet) remark(h ops.Host, c heard) ops.Observation {
 	now := time.Now().UTC()
 	attrs := ops.Attrs{attrSkew: fmt.Sprint(int64(c.skew.Round(time.Second) / time.Second)), attrAgent: h.Version,
-		attrReadOnly: fmt.Sprint(h.ReadOnly), attrOutdated: f.outdated(h), attrConflict: ""}
-	if fresh, ok := f.conflicts.Load(h.ID); ok {
-		if c := fresh.(conflict); now.Sub(c.at) < conflictKept {
-			attrs[attrConflict] = c.what
-		}
-	}
+		attrReadOnly: fmt.Sprint(h.ReadOnly), attrOutdated: f.outdated(h)}
 	return ops.Observation{Collector: remarks, Started: now, EveryMS: h.Beat().Milliseconds(), Sightings: []ops.Sighting{{
 		Key: ops.HostKey(h.ID), Kind: ops.KindHost, Name: h.Name, Observed: attrs}}}
 }

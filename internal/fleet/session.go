@@ -161,15 +161,8 @@ func (f *Fleet) sameMachine(ctx context.Context, h ops.Host, says *linkpb.Host) 
 	if err != nil && ops.KindOf(err) != ops.Conflict {
 		return err
 	}
-	f.conflicts.Store(h.ID, conflict{time.Now(), what})
 	f.Moved()
 	return ops.Errorf(ops.Conflict, "another machine has the identity of this one (%s): %s. If this is a copy of its disk, run `reeve-agent forget` here and join as a new host; if the machine was replaced, run `reeve host accept %s`", h.Name, what, h.Name)
-}
-
-// A conflict is a copy that came with a host's key.
-type conflict struct {
-	at   time.Time
-	what string
 }
 
 // answers asks the connection that a host has, if any, whether it lives.

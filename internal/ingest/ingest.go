@@ -153,7 +153,8 @@ func (in *Ingest) commit(ctx context.Context, p *plan, at time.Time) error {
 	if len(p.saves) == 0 && len(p.touches) == 0 && len(p.events) == 0 {
 		return nil
 	}
-	return in.store.Tx(ctx, at, func(tx *store.Tx) error {
+	// A report may come late; its transitions are of now.
+	return in.store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
 		for _, s := range p.saves {
 			if err := tx.SaveResource(ctx, s.resource, s.thing); err != nil {
 				return err

@@ -145,7 +145,7 @@ func (in *Ingest) judge(p *plan, r ops.Report, s ops.Sighting) {
 	next := e.resource
 	isNew := next.ID == ""
 	if isNew {
-		next = ops.Resource{ID: ops.NewID(ops.ResourceID), Key: key, Kind: s.Kind, FirstSeen: r.At, Generation: 1, Reachable: "online"}
+		next = ops.Resource{ID: ops.NewID(ops.ResourceID), Key: key, Kind: s.Kind, FirstSeen: r.At, Generation: 1}
 	}
 	next.Name = redact.Line(s.Name, 200)
 	next.HostName, next.HostID = r.Host.Name, in.hostID(p, r, next)

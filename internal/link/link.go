@@ -56,12 +56,6 @@ func Speaks(theirs []uint32) uint32 {
 	return 0
 }
 
-// LooksLikeLink reports whether a TLS client asks for an agent's protocol and
-// not for the page.
-func LooksLikeLink(protos []string) bool {
-	return len(protos) == 1 && (protos[0] == linkALPN || protos[0] == joinALPN)
-}
-
 // hostTLS are the settings of an agent that has a certificate.
 func hostTLS(cert *tls.Certificate, trust []*x509.Certificate, now func() time.Time) *tls.Config {
 	return &tls.Config{

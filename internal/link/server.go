@@ -60,22 +60,25 @@ func NewServer(log *slog.Logger, keeper Keeper, now func() time.Time) *Server {
 	return &Server{log: log, keeper: keeper, now: now, conns: map[net.Conn]bool{}}
 }
 
-// Config answers the TLS settings for a listener that also takes others than
-// agents: what an agent asks for is told by LooksLikeLink.
-func (s *Server) Config() (*tls.Config, error) {
+// ForAgents answers the TLS settings for an agent, and nil for whoever is
+// none, for a listener that both come to.
+func (s *Server) ForAgents(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != linkALPN && hello.SupportedProtos[0] != joinALPN {
+		return nil, nil
+	}
+	return s.settings(hello.SupportedProtos[0] == linkALPN)
+}
+
+// settings are those of TLS; strict ones ask for a certificate.
+func (s *Server) settings(strict bool) (*tls.Config, error) {
 	cert, pool, err := s.keeper.TLS()
 	if err != nil {
 		return nil, err
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*cert}, Time: s.now,
-		NextProtos: []string{linkALPN, joinALPN}, SessionTicketsDisabled: true}
-	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != linkALPN {
-			return nil, nil
-		}
-		strict := config.Clone()
-		strict.GetConfigForClient, strict.ClientAuth, strict.ClientCAs = nil, tls.RequireAndVerifyClientCert, pool
-		return strict, nil
+		NextProtos: []string{joinALPN}, SessionTicketsDisabled: true}
+	if strict {
+		config.NextProtos, config.ClientAuth, config.ClientCAs = []string{linkALPN}, tls.RequireAndVerifyClientCert, pool
 	}
 	return config, nil
 }
@@ -92,17 +95,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Serve speaks with an agent over a connection, TLS first, until it ends.
 func (s *Server) Serve(conn net.Conn, from string) {
-	config, err := s.Config()
-	if err != nil {
-		s.log.Error("agents cannot be taken", "err", err)
-		conn.Close()
-		return
-	}
-	s.ServeTLS(tls.Server(conn, config), from)
+	config := &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		config, err := s.ForAgents(hello)
+		if config == nil && err == nil {
+			err = ops.Errorf(ops.Invalid, "only agents speak here")
+		}
+		return config, err
+	}}
+	s.serveTLS(tls.Server(conn, config), from)
 }
 
-// ServeTLS is Serve for a connection with the settings of Config.
-func (s *Server) ServeTLS(conn *tls.Conn, from string) {
+// serveTLS is Serve for a connection with TLS settings.
+func (s *Server) serveTLS(conn *tls.Conn, from string) {
 	if !s.hold(conn) {
 		conn.Close()
 		return

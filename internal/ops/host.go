@@ -100,6 +100,7 @@ const (
 	HeartbeatEvery = 15 * time.Second
 	SilenceGrace   = 90 * time.Second
 	BootsKept      = 8
+	ConflictKept   = time.Hour // how long a copy that came is told of
 )
 
 // Beat answers the period of its heartbeats.

@@ -98,7 +98,7 @@ func (a Attrs) Number(name string) (v float64, ok bool) {
 // volatile attributes change all the time.
 var volatile = map[string]bool{
 	"sync_percent": true, "scan": true, "last_beat": true, "failures": true,
-	"restart_count": true, "updates_pending": true, "updates_security": true, "temperature": true, "took_ms": true,
+	"restart_count": true, "updates_pending": true, "updates_security": true, "temperature": true, "took_ms": true, "clock_skew_seconds": true,
 }
 
 // Volatile reports whether an attribute changes all the time, so that its
@@ -128,6 +128,8 @@ type Resource struct {
 	Observed   Attrs             `json:"observed,omitempty" doc:"What was last seen of it."`
 	Presence   Presence          `json:"presence" enum:"present,absent,removed"`
 	Reachable  string            `json:"reachability" doc:"Of a host its state; of what is on it online, or unknown while the host is not heard of."`
+	ReachWhy   string            `json:"reachability_reason,omitempty" doc:"Why a host is in its state."`
+	Conflict   string            `json:"identity_conflict,omitempty" doc:"Of a host: what came with its key lately that is not it."`
 	FirstSeen  time.Time         `json:"first_seen_at"`
 	ObservedAt time.Time         `json:"observed_at"`
 	Generation int64             `json:"generation" doc:"Raised when the thing behind the key was replaced."`

@@ -112,7 +112,7 @@ func incomplete(all []ops.Resource, hosts map[string]ops.Resource, scope []ops.R
 	}
 	var lines []string
 	for id := range mine {
-		if h, ok := hosts[id]; ok && h.Reachable == "unknown" {
+		if h, ok := hosts[id]; ok && !ops.HostState(h.Reachable).Heard() {
 			lines = append(lines, fmt.Sprintf("%s is not heard of since %s", redact.Line(h.Name, 80), h.ObservedAt.UTC().Format(time.RFC3339)))
 		}
 	}

@@ -29,6 +29,9 @@ type Files struct {
 	// Names are names and addresses that the certificate is for, besides
 	// those of this machine.
 	Names []string
+	// Else answers other settings for those who do not come for the page, and
+	// nil for all others; nil for nobody.
+	Else func(*tls.ClientHelloInfo) (*tls.Config, error)
 }
 
 // Listen opens a listener with TLS for the network.
@@ -41,6 +44,7 @@ func Listen(addr string, files Files) (net.Listener, error) {
 	if err != nil {
 		return nil, ops.Because(ops.Unavailable, err, "cannot listen on %s: %v", addr, cause(err))
 	}
+	config.GetConfigForClient = files.Else
 	return tls.NewListener(l, config), nil
 }
 

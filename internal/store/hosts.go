@@ -69,13 +69,17 @@ func (v view) FindHost(ctx context.Context, what string) (ops.Host, error) {
 // A Heard says whether what is known of a host and what runs on it is
 // current.
 type Heard struct {
-	State ops.HostState
-	Quiet bool // it was not heard of for a moment, or sends what is past
+	State  ops.HostState
+	Reason string
+	Quiet  bool // it was not heard of for a moment, or sends what is past
+	// Conflict is what last came with its key and was not it.
+	Conflict   string
+	ConflictAt time.Time
 }
 
 // HostsHeard answers how current each host is, by the ID of its resource.
 func (v view) HostsHeard(ctx context.Context) (map[string]Heard, error) {
-	rows, err := v.q.QueryContext(ctx, `SELECT resource_id, state, quiet FROM host WHERE resource_id <> '' AND state <> 'removed'`)
+	rows, err := v.q.QueryContext(ctx, `SELECT resource_id, state, reason, quiet, conflict, conflict_ms FROM host WHERE resource_id <> '' AND state <> 'removed'`)
 	if err != nil {
 		return nil, fmt.Errorf("read how hosts are heard: %w", err)
 	}
@@ -84,8 +88,9 @@ func (v view) HostsHeard(ctx context.Context) (map[string]Heard, error) {
 		var id string
 		var h Heard
 		var quiet int
-		err := r.Scan(&id, &h.State, &quiet)
-		h.Quiet = quiet == 1
+		var conflict int64
+		err := r.Scan(&id, &h.State, &h.Reason, &quiet, &h.Conflict, &conflict)
+		h.Quiet, h.ConflictAt = quiet == 1, fromMS(conflict)
 		all[id] = h
 		return struct{}{}, err
 	})

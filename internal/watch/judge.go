@@ -41,7 +41,7 @@ func (w *Watch) judgeAll(ctx context.Context, now time.Time) (*judgement, error)
 		base, rules := plain(d), rulesOf(w.rules, d.Name)
 		for _, kind := range d.Kinds {
 			for _, id := range w.scene.byKind[kind] {
-				x := w.scene.byID[id]
+				x := w.scene.of(id)
 				s := base
 				if len(rules) > 0 {
 					s = resolve(base, rules, x)
@@ -100,7 +100,7 @@ func (w *Watch) verdict(now time.Time, s settings, x ops.Resource, r readings, a
 	if s.off {
 		return detect.OK()
 	}
-	if x.Presence == ops.Absent || x.Reachable == "unknown" {
+	if x.Presence == ops.Absent || !s.def.Unheard && !w.scene.current(x) {
 		return detect.NoData()
 	}
 	defer func() {

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"time"
 
 	"reeve/internal/ops"
 	"reeve/internal/store"
@@ -14,12 +15,49 @@ type scene struct {
 	byID     map[string]ops.Resource
 	children map[string][]string
 	byKind   map[ops.Kind][]string
+	heard    map[string]store.Heard // by the resource of the host
 }
 
 // manyChanges is how many changed resources are cheaper read as a whole.
 const manyChanges = 200
 
 func (s *scene) refresh(ctx context.Context, st *store.Store) error {
+	if err := s.follow(ctx, st); err != nil {
+		return err
+	}
+	heard, err := st.HostsHeard(ctx)
+	s.heard = heard
+	return err
+}
+
+// of answers a resource with what its host's state means for it. While its
+// host is not heard of nothing is known of it, whatever was seen last.
+func (s *scene) of(id string) ops.Resource {
+	r := s.byID[id]
+	h, ok := s.heard[r.HostID]
+	switch {
+	case !ok:
+	case r.Kind == ops.KindHost:
+		r.Reachable, r.ReachWhy = string(h.State), h.Reason
+		if time.Since(h.ConflictAt) < ops.ConflictKept {
+			r.Conflict = h.Conflict
+		}
+	case h.Quiet || !h.State.Heard():
+		r.Reachable = ops.Unheard
+	default:
+		r.Reachable = string(ops.HostOnline)
+	}
+	return r
+}
+
+// current reports whether what was last seen of a resource is so now.
+func (s *scene) current(r ops.Resource) bool {
+	h, ok := s.heard[r.HostID]
+	return !ok || h.State.Heard() && !h.Quiet
+}
+
+// follow brings the resources up to the store.
+func (s *scene) follow(ctx context.Context, st *store.Store) error {
 	if s.byID == nil {
 		return s.readAll(ctx, st)
 	}
@@ -109,7 +147,7 @@ func (s *scene) index() {
 func (s *scene) childrenOf(id string) []ops.Resource {
 	var all []ops.Resource
 	for _, c := range s.children[id] {
-		all = append(all, s.byID[c])
+		all = append(all, s.of(c))
 	}
 	return all
 }
