@@ -125,29 +125,6 @@ func (r *Receipts) Get(key string) (Receipt, bool, error) {
 	return k.Receipt, ok, err
 }
 
-// UseNonce records durably that a ticket's nonce is used; a second use is a
-// conflict. It is remembered until the ticket ends and Prune comes by. After
-// an error the nonce may or may not count as used.
-func (r *Receipts) UseNonce(nonce string, until time.Time) error {
-	if nonce == "" {
-		return ops.Errorf(ops.Invalid, "a ticket needs a nonce")
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	path := r.path(nonce, nonceFile)
-	// A file that is damaged still says that the nonce was used.
-	switch _, err := os.Lstat(path); {
-	case err == nil:
-		return ops.Errorf(ops.Conflict, "this ticket was used before; ask for a new one")
-	case !errors.Is(err, fs.ErrNotExist):
-		return r.unreadable(err)
-	}
-	if err := r.disk.replace(path, envelope("nonce", []byte(until.UTC().Format(time.RFC3339Nano)))); err != nil {
-		return r.unwritable(err)
-	}
-	return nil
-}
-
 // Prune removes receipts of actions that ended before the given time, and
 // nonces, once their tickets ended before it too. A receipt in state Running
 // stays until it is finished. What cannot be read stays, and is in the error.
@@ -184,23 +161,6 @@ func (r *Receipts) each(end string, do func(path string) error) error {
 		}
 	}
 	return errors.Join(all...)
-}
-
-func (r *Receipts) nonceEnds(path string) (time.Time, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return time.Time{}, r.unreadable(err)
-	}
-	const remedy = "remove it when its ticket has ended"
-	body, err := open("nonce", path, text, remedy)
-	if err != nil {
-		return time.Time{}, err
-	}
-	until, err := time.Parse(time.RFC3339Nano, string(body))
-	if err != nil {
-		return time.Time{}, ops.Because(ops.Invalid, err, "%s is damaged (it holds no time); %s", path, remedy)
-	}
-	return until, nil
 }
 
 // path answers where the record of a key is.

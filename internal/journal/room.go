@@ -3,6 +3,7 @@ package journal
 import (
 	"crypto/rand"
 	"errors"
+	"io/fs"
 	"math"
 	"os"
 )
@@ -83,6 +84,9 @@ func (s *Spool) rewrite(i int, to level) error {
 		return s.drop(i)
 	}
 	in, err := os.Open(old.path(s.dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.vanished(i)
+	}
 	if err != nil {
 		return err
 	}
@@ -106,6 +110,16 @@ func (s *Spool) rewrite(i int, to level) error {
 	s.reports -= old.live - c.fresh.live
 	s.segments[i] = c.fresh
 	return nil
+}
+
+// vanished gives up a segment whose file somebody removed.
+func (s *Spool) vanished(i int) error {
+	old := s.segments[i]
+	s.log.Error("segment is gone", "path", old.path(s.dir), "count", old.live)
+	s.damaged += int64(old.live)
+	s.reports -= old.live
+	old.forget()
+	return s.drop(i)
 }
 
 // copying writes what is to stay of a segment into a new file.

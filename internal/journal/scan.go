@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"syscall"
 )
@@ -131,8 +132,10 @@ func (s *scan) find(b []byte, at int64) int {
 // unreadable classes an error of reading: what the medium lost will not come
 // back, anything else may.
 func unreadable(err error) error {
-	if errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: %w", errDamaged, err)
+	for _, gone := range []error{syscall.EIO, io.EOF, io.ErrUnexpectedEOF, fs.ErrNotExist} {
+		if errors.Is(err, gone) {
+			return fmt.Errorf("%w: %w", errDamaged, err)
+		}
 	}
 	return err
 }

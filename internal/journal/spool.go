@@ -204,7 +204,7 @@ func (s *Spool) locate(meant func(record) bool) (i, j int, ok bool) {
 func (s *Spool) read(seg *segment, rec record) (ops.Report, error) {
 	f, err := os.Open(seg.path(s.dir))
 	if err != nil {
-		return ops.Report{}, err
+		return ops.Report{}, unreadable(err)
 	}
 	defer f.Close()
 	payload, err := seg.payload(f, rec, nil)

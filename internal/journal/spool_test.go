@@ -298,6 +298,35 @@ func TestDamageWhileOpenIsSkipped(t *testing.T) {
 	}
 }
 
+func TestRemovedFileStopsNeitherNextNorPut(t *testing.T) {
+	dir := fastDir(t)
+	s := openTestSpool(t, dir, 64<<10, disk{})
+	var n int64
+	for len(s.segments) < 4 {
+		n++
+		put(t, s, report(n, 20))
+	}
+	gone := len(s.segments[0].records) + len(s.segments[1].records)
+	if err := errors.Join(os.Remove(s.segments[0].path(dir)), os.Remove(s.segments[1].path(dir))); err != nil {
+		t.Fatal(err)
+	}
+	if r, ok, err := s.Next(); !ok || err != nil || r.Sequence != int64(gone+1) {
+		t.Fatal(r.Sequence, ok, err)
+	}
+	next := s.segments[0]
+	gone += len(next.records)
+	if err := os.Remove(next.path(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for _, _, lost := s.Depth(); lost == 0; _, _, lost = s.Depth() {
+		n++
+		put(t, s, report(n, 20))
+	}
+	if got := drain(t, s); got[0] != int64(gone+1) || got[len(got)-1] != n || s.Damaged() != int64(gone) {
+		t.Errorf("came %v, %d damaged", got, s.Damaged())
+	}
+}
+
 func TestWhatTheCodecCannotReadIsSkipped(t *testing.T) {
 	s := openTestSpool(t, fastDir(t), 0, disk{})
 	put(t, s, report(1, 0), report(2, 0))

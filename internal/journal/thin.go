@@ -1,9 +1,9 @@
 package journal
 
 import (
-	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"reeve/internal/ops"
 )
@@ -50,15 +50,15 @@ func (h halver) thinned(r ops.Report, to level) (ops.Report, uint32) {
 func (h halver) halve(observations []ops.Observation) [][]ops.Sample {
 	type place struct {
 		observation, sample int
-		at                  int64
+		at                  time.Time
 	}
 	var places []place
 	for i, o := range observations {
 		for j, s := range o.Samples {
-			places = append(places, place{i, j, s.At.UnixNano()})
+			places = append(places, place{i, j, s.At})
 		}
 	}
-	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.at, b.at) })
+	slices.SortStableFunc(places, func(a, b place) int { return a.at.Compare(b.at) })
 	drop := map[[2]int]bool{}
 	for _, p := range places {
 		key := seriesOf(observations[p.observation].Samples[p.sample])
