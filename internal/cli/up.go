@@ -2,12 +2,14 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
+
+	"reeve/internal/agentcli"
 )
 
 // upFlags are the flags of `reeve up` with the settings that they are.
 var upFlags = []struct{ flag, key, doc string }{
 	{"listen", "listen", "address of the page and the API; default 127.0.0.1:7433"},
-	{"listen-tls", "listen_tls", "address of the page and the API with TLS, for browsers of the network"},
+	{"listen-tls", "listen_tls", "address for the network, with TLS: agents of other machines, and browsers"},
 	{"database", "database", "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME; default a file in the data folder"},
 	{"public-url", "public_url", "where people reach the page; goes into messages"},
 	{"log-level", "log_level", "debug, info, warn or error; default info"},
@@ -52,4 +54,10 @@ func (s *session) upOptions() UpOptions {
 		u.Flags["data"] = s.at.Data
 	}
 	return u
+}
+
+// agentVerb is the agent of this machine for a server elsewhere: the same code
+// as reeve-agent.
+func (s *session) agentVerb() *cobra.Command {
+	return agentcli.Command(agentcli.Program{Version: s.program.Version, Out: s.program.Out, Err: s.program.Err, Env: s.program.Env}, "agent")
 }

@@ -73,10 +73,10 @@ func (s *session) root() *cobra.Command {
 	}
 	add("look", s.statusVerb(), s.hostsVerb(), s.resourcesVerb(), s.queryVerb(), s.findingsVerb(), s.incidentsVerb(), s.explainVerb(), s.watchVerb(), s.patrolVerb(),
 		s.investigationsVerb(), s.notesVerb())
-	add("decide", s.ackVerb(), s.suppressVerb(), s.unsuppressVerb(), s.resolveVerb(), s.investigateVerb(), s.noteVerb())
+	add("decide", s.ackVerb(), s.suppressVerb(), s.unsuppressVerb(), s.resolveVerb(), s.investigateVerb(), s.noteVerb(), s.hostVerb())
 	add("set", s.checksVerb(), s.checkVerb(), s.channelsVerb(), s.deliveriesVerb(), s.collectorsVerb(), s.detectorsVerb(), s.channelTypesVerb(), s.toolsVerb(),
-		s.usersVerb(), s.tokensVerb(), s.secretsVerb(), s.secretVerb(), s.signinVerb(), s.modelsVerb(), s.costVerb(), s.configVerb())
-	add("run", s.upVerb(), s.auditVerb(), s.backupVerb(), s.restoreVerb(), s.versionVerb())
+		s.usersVerb(), s.tokensVerb(), s.secretsVerb(), s.secretVerb(), s.signinVerb(), s.modelsVerb(), s.costVerb(), s.configVerb(), s.caVerb())
+	add("run", s.upVerb(), s.agentVerb(), s.auditVerb(), s.backupVerb(), s.restoreVerb(), s.versionVerb())
 	return root
 }
 

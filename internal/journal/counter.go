@@ -82,3 +82,26 @@ func (c *Counter) reserve() error {
 	c.reserved = next
 	return nil
 }
+
+// AtLeast makes every later number greater than n: somebody knows of n that
+// this counter has forgotten.
+func (c *Counter) AtLeast(n int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n <= c.last {
+		return nil
+	}
+	if n > math.MaxInt64-block {
+		return ops.Errorf(ops.Invalid, "%d leaves the counter %s no numbers", n, c.path)
+	}
+	last, reserved := c.last, c.reserved
+	c.last, c.reserved = n, max(n, c.reserved)
+	if c.reserved == reserved {
+		return nil
+	}
+	if err := c.reserve(); err != nil {
+		c.last, c.reserved = last, reserved
+		return err
+	}
+	return nil
+}

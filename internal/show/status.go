@@ -49,18 +49,6 @@ type StatusAnswer struct {
 	} `json:"patrol"`
 }
 
-// A HostRow is a host with its newest readings.
-type HostRow struct {
-	ID         string    `json:"id"`
-	Name       string    `json:"name"`
-	ObservedAt time.Time `json:"observed_at"`
-	Reachable  string    `json:"reachability"`
-	CPU        *float64  `json:"cpu_busy_ratio"`
-	Memory     *float64  `json:"memory_used_ratio"`
-	Disk       *float64  `json:"fs_worst_used_ratio"`
-	Findings   int       `json:"findings"`
-}
-
 type collectorRow struct {
 	Host   string    `json:"host"`
 	Name   string    `json:"name"`
@@ -92,19 +80,6 @@ func watchedText(all int, byKind map[string]int64) string {
 		}
 	}
 	return fmt.Sprintf("watching %s (%s) and %d parts of Reeve itself", term.Plural(all-int(parts), "resource"), strings.Join(kinds, ", "), parts)
-}
-
-// Hosts lists hosts with their newest readings.
-func Hosts(p *term.Page, hosts []HostRow, now time.Time) {
-	t := p.Table("HOST", "!STATE", ">CPU", ">MEMORY", ">FULLEST DISK", ">FINDINGS", ">SEEN AGO")
-	for _, h := range hosts {
-		wrong := term.Of(fmt.Sprint(h.Findings))
-		if h.Findings > 0 {
-			wrong = term.Painted(fmt.Sprint(h.Findings), term.Yellow)
-		}
-		t.Add(term.Of(h.Name), term.Painted(h.Reachable, term.StateStyle(h.Reachable)), term.Of(term.Ratio(h.CPU)), term.Of(term.Ratio(h.Memory)), term.Of(term.Ratio(h.Disk)), wrong, term.Of(term.Age(now, h.ObservedAt)))
-	}
-	t.Print()
 }
 
 // Wrong shows on the screen of the status what is wrong; names are the resources

@@ -34,8 +34,10 @@ var layers = []string{
 	"actions channels collectors connectors detectors tools",
 	"rest term",          // what routes are made of; a terminal
 	"client show signin", // a server and its things, as people at a terminal mean and see them; who may ask
+	"agent", // joins the parts on a host
+	"agentcli",
 	"api cli mcp tui",
-	"agent app",
+	"app",
 }
 
 var (
@@ -151,7 +153,7 @@ var banned = []struct {
 	{"github.com/anthropics/anthropic-sdk-go/", []string{"llm"}, "language models are behind package llm"},
 	{"github.com/sashabaranov/go-openai", []string{"llm"}, "language models are behind package llm"},
 	{"google.golang.org/genai", []string{"llm"}, "language models are behind package llm"},
-	{"github.com/spf13/cobra", []string{"cli"}, "the command line is package cli"},
+	{"github.com/spf13/cobra", []string{"cli", "agentcli"}, "the command lines are packages cli and agentcli"},
 	{"github.com/knadh/koanf/", []string{"config"}, "configuration is package config"},
 	{"github.com/danielgtaylor/huma/", nil, "routes are made with package rest"},
 	{"github.com/nicholas-fedor/shoutrrr", []string{"channels"}, "channels send"},

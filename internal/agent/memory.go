@@ -1,0 +1,24 @@
+package agent
+
+import (
+	"os"
+	"runtime/debug"
+)
+
+// ReadOnly says that this build cannot change anything.
+const ReadOnly = readOnly
+
+// memoryLimit is where the collector of garbage begins to work hard: an agent
+// should be hardly there.
+const memoryLimit = 24 << 20
+
+// SaveMemory tunes the collector of garbage for a small heap, unless the
+// environment says otherwise.
+func SaveMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+}

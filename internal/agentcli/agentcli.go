@@ -1,0 +1,229 @@
+// Package agentcli is the command line of the agent: the whole one of
+// reeve-agent, and what is below `reeve agent` in the big program.
+package agentcli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reeve/internal/agent"
+	"reeve/internal/gather"
+	"reeve/internal/ops"
+)
+
+// A Program is the process as the command line sees it.
+type Program struct {
+	Version  string
+	Out, Err io.Writer
+	Env      []string
+}
+
+// The exit codes, as those of reeve.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitWrongUse    = 2
+	exitRefused     = 3
+	exitUnreachable = 4
+)
+
+// DataFolder is where an agent keeps its identity and what waits.
+const DataFolder = "/var/lib/reeve-agent"
+
+// A session is one run of a command.
+type session struct {
+	p      Program
+	data   string
+	output string
+	roots  gather.Roots
+	labels []string
+	spool  int64
+	alarm  string
+	after  time.Duration
+	level  string
+	offset time.Duration
+}
+
+// Run runs one command of reeve-agent and answers its exit code.
+func Run(ctx context.Context, p Program, args []string) int {
+	root := Command(p, "reeve-agent")
+	root.SetArgs(args)
+	root.SetOut(p.Out)
+	root.SetErr(p.Err)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	err := root.ExecuteContext(ctx)
+	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitDone
+	}
+	fmt.Fprintf(p.Err, "reeve-agent: %s\n", err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	e, ok := errors.AsType[*ops.Error](err)
+	if !ok {
+		if strings.HasPrefix(err.Error(), "unknown ") || strings.Contains(err.Error(), "arg(s)") || strings.Contains(err.Error(), "flag") {
+			return exitWrongUse
+		}
+		return exitFailed
+	}
+	switch e.Kind {
+	case ops.Invalid:
+		return exitWrongUse
+	case ops.Forbidden:
+		return exitRefused
+	case ops.Unavailable:
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+// Command answers the commands below a name.
+func Command(p Program, name string) *cobra.Command {
+	s := &session{p: p}
+	root := &cobra.Command{Use: name, Short: "Watch this host for a Reeve server on another machine",
+		Long: `Watches this host and reports to a Reeve server. On the server, ` + "`reeve host add NAME`" + `
+prints the line to paste here once; then ` + "`" + name + ` run` + "`" + ` does the rest, best as a service.`,
+		Example: "  " + name + " join reeve://10.0.0.2:7434 --token rvj_... --authority sha256:...\n  " + name + " run\n  " + name + " check"}
+	f := root.PersistentFlags()
+	f.StringVar(&s.data, "data", DataFolder, "folder of its identity and of what waits for the server")
+	f.StringVarP(&s.output, "output", "o", "table", "table, or json for one document with stable keys")
+	f.StringVar(&s.roots.Root, "root", "", "root of the file system; another one than / is a recorded tree")
+	f.StringVar(&s.roots.Proc, "proc", "", "root of proc; default /proc")
+	f.StringVar(&s.roots.Sys, "sys", "", "root of sys; default /sys")
+	f.StringSliceVar(&s.roots.DockerSockets, "docker-socket", nil, "socket of Docker; default the usual places")
+	f.StringSliceVar(&s.roots.PodmanSockets, "podman-socket", nil, "socket of Podman; default the usual places")
+	root.AddCommand(s.joinVerb(), s.runVerb(), s.checkVerb(), s.forgetVerb(), s.versionVerb())
+	return root
+}
+
+func (s *session) options() (agent.Options, error) {
+	if s.output != "table" && s.output != "json" {
+		return agent.Options{}, ops.Errorf(ops.Invalid, "the output %q is not known; write -o table or -o json", s.output)
+	}
+	o := agent.Options{Data: s.data, Roots: s.roots, Version: s.p.Version, Spool: s.spool, Alarm: s.alarm, AlarmAfter: s.after, ClockOffset: s.offset}
+	for _, l := range s.labels {
+		name, value, ok := strings.Cut(l, "=")
+		if !ok || name == "" {
+			return o, ops.Errorf(ops.Invalid, "the label %q is not NAME=VALUE", l)
+		}
+		if o.Labels == nil {
+			o.Labels = map[string]string{}
+		}
+		o.Labels[name] = value
+	}
+	return o, nil
+}
+
+func (s *session) joinVerb() *cobra.Command {
+	var j agent.Joining
+	c := &cobra.Command{Use: "join ADDRESS", Short: "Let this host join a server, with the line that `reeve host add` prints", Args: cobra.ExactArgs(1),
+		Example: "  reeve-agent join reeve://10.0.0.2:7434 --token rvj_... --authority sha256:...",
+		RunE: func(c *cobra.Command, args []string) error {
+			o, err := s.options()
+			if err != nil {
+				return err
+			}
+			if j.Token == "" || j.Authority == "" {
+				return ops.Errorf(ops.Invalid, "the whole line is needed, with --token and --authority: `reeve host add NAME` prints it")
+			}
+			j.Address = args[0]
+			name, err := agent.Join(c.Context(), o, j)
+			if err != nil {
+				return reachable(err)
+			}
+			if s.output == "json" {
+				return s.document(map[string]string{"name": name, "server": j.Address, "data": o.Data})
+			}
+			fmt.Fprintf(s.p.Out, "%s has joined %s. Start the agent: `systemctl enable --now reeve-agent`, or `reeve-agent run`.\n", name, j.Address)
+			return nil
+		}}
+	c.Flags().StringVar(&j.Token, "token", "", "one-time token")
+	c.Flags().StringVar(&j.Authority, "authority", "", "fingerprint of the authority of the server's certificate")
+	c.Flags().StringVar(&j.Approvers, "approvers", "", "fingerprint of the root of those who may approve changes here; without it nothing is ever changed")
+	return c
+}
+
+// reachable classes what the network says as the server not being reached.
+func reachable(err error) error {
+	if _, ok := errors.AsType[*ops.Error](err); ok {
+		return err
+	}
+	return ops.Because(ops.Unavailable, err, "the server cannot be reached: %v", err)
+}
+
+func (s *session) runVerb() *cobra.Command {
+	c := &cobra.Command{Use: "run", Short: "Watch this host until interrupted", Args: cobra.NoArgs,
+		Example: "  reeve-agent run\n  reeve-agent run --label rack=b2 --alarm https://ntfy.sh/my-topic",
+		RunE: func(c *cobra.Command, _ []string) error {
+			o, err := s.options()
+			if err != nil {
+				return err
+			}
+			var level slog.Level
+			if err := level.UnmarshalText([]byte(s.level)); err != nil {
+				return ops.Errorf(ops.Invalid, "the log level %q is not debug, info, warn or error", s.level)
+			}
+			agent.SaveMemory()
+			a, err := agent.New(slog.New(slog.NewTextHandler(s.p.Err, &slog.HandlerOptions{Level: level})), o)
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			return a.Run(c.Context())
+		}}
+	f := c.Flags()
+	f.StringSliceVar(&s.labels, "label", nil, "label of this host, NAME=VALUE; may be repeated")
+	f.Int64Var(&s.spool, "spool-bytes", 0, "most that waits on the disk while the server is away; default 64 MiB")
+	f.StringVar(&s.alarm, "alarm", "", "address to post to when the server is gone: an ntfy topic or a webhook")
+	f.DurationVar(&s.after, "alarm-after", agent.AlarmAfter, "how long the server may be gone before that")
+	f.StringVar(&s.level, "log-level", "info", "debug, info, warn or error")
+	f.DurationVar(&s.offset, "clock-offset", 0, "for tests: pretend that this host's clock is off")
+	c.Flag("clock-offset").Hidden = true
+	return c
+}
+
+func (s *session) forgetVerb() *cobra.Command {
+	return &cobra.Command{Use: "forget", Short: "Drop who this agent is, so that it can join as a new host: for a copy of another machine's disk", Args: cobra.NoArgs,
+		Example: "  reeve-agent forget",
+		RunE: func(*cobra.Command, []string) error {
+			o, err := s.options()
+			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(o.Data); err != nil {
+				return ops.Because(ops.NotFound, err, "there is no agent in %s", o.Data)
+			}
+			if err := agent.Forget(o.Data); err != nil {
+				return err
+			}
+			if s.output == "json" {
+				return s.document(map[string]bool{"forgotten": true})
+			}
+			fmt.Fprintln(s.p.Out, "This agent is nobody now. `reeve host add NAME` on the server prints the line to join with.")
+			return nil
+		}}
+}
+
+func (s *session) versionVerb() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, Example: "  reeve-agent version",
+		RunE: func(*cobra.Command, []string) error {
+			if s.output == "json" {
+				return s.document(map[string]any{"version": s.p.Version, "read_only": agent.ReadOnly})
+			}
+			build := ""
+			if agent.ReadOnly {
+				build = " (read-only build)"
+			}
+			fmt.Fprintf(s.p.Out, "reeve-agent %s%s\n", s.p.Version, build)
+			return nil
+		}}
+}

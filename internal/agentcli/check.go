@@ -1,0 +1,80 @@
+package agentcli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reeve/internal/agent"
+	"reeve/internal/glyph"
+	"reeve/internal/ops"
+)
+
+func (s *session) document(v any) error {
+	e := json.NewEncoder(s.p.Out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func (s *session) checkVerb() *cobra.Command {
+	return &cobra.Command{Use: "check", Short: "Say what this agent can and cannot see and reach, and why", Args: cobra.NoArgs, Example: "  reeve-agent check\n  reeve-agent check -o json",
+		RunE: func(c *cobra.Command, _ []string) error {
+			o, err := s.options()
+			if err != nil {
+				return err
+			}
+			checked := agent.Check(c.Context(), o, func(name string) {
+				if s.output != "json" {
+					fmt.Fprintf(s.p.Err, "\r\x1b[Ktrying %s", name)
+				}
+			})
+			if s.output == "json" {
+				return s.document(checked)
+			}
+			fmt.Fprint(s.p.Err, "\r\x1b[K")
+			s.show(checked)
+			if checked.Joined && !checked.Reached {
+				return ops.Errorf(ops.Unavailable, "the server is not reached")
+			}
+			return nil
+		}}
+}
+
+func (s *session) show(c agent.Checked) {
+	line := func(format string, args ...any) { fmt.Fprintf(s.p.Out, format+"\n", args...) }
+	user := fmt.Sprintf("user %d", c.User)
+	if len(c.Capabilities) > 0 && c.User != 0 {
+		user += " with " + strings.Join(c.Capabilities, ", ")
+	}
+	line("host         %s", glyph.Harmless(c.Host))
+	line("runs as      %s", user)
+	switch {
+	case !c.Joined:
+		line("server       none: %s", glyph.Harmless(c.Problem))
+	case c.Reached:
+		line("server       %s, reached, as %s", glyph.Harmless(c.Server), glyph.Harmless(c.Name))
+		line("certificate  until %s", c.CertUntil.Local().Format(time.DateTime))
+	default:
+		line("server       %s, not reached: %s", glyph.Harmless(c.Server), glyph.Harmless(c.Problem))
+		line("certificate  until %s", c.CertUntil.Local().Format(time.DateTime))
+	}
+	if c.ReadOnly {
+		line("changes      none: this build cannot change anything")
+	}
+	line("")
+	for _, x := range c.Collectors {
+		line("%-14s %-8s %3d seen", x.Name, x.State, x.Seen)
+		if x.Err != "" {
+			line("                 %s", glyph.Harmless(x.Err))
+		}
+		for _, g := range x.Gaps {
+			line("                 not seen: %s: %s", glyph.Harmless(g.What), glyph.Harmless(g.Why))
+			if g.Remedy != "" {
+				line("                   %s", glyph.Harmless(g.Remedy))
+			}
+		}
+	}
+}
