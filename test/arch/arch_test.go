@@ -25,7 +25,7 @@ const module = "reeve"
 var layers = []string{
 	"catalog flow loop redact schema tokens",
 	"ops",
-	"authority collect correlate detect evidence gate glyph learn tool verb",
+	"authority collect correlate detect evidence gate glyph learn tool verb workload",
 	"brief", // tells in words what the other pure packages found
 	"command config containers dial probe journal link llm secret store tsdb",
 	"turn",
@@ -37,7 +37,7 @@ var layers = []string{
 
 var (
 	catalogues = []string{"actions", "channels", "collectors", "connectors", "detectors", "tools"}
-	pure       = strings.Fields("catalog flow redact schema tokens ops authority brief collect correlate detect evidence gate glyph learn tool verb")
+	pure       = strings.Fields("catalog flow redact schema tokens ops authority brief collect correlate detect evidence gate glyph learn tool verb workload")
 	onHosts    = strings.Fields("collect collectors gather journal perform verb actions containers probe")
 )
 
