@@ -25,13 +25,13 @@ const module = "reeve"
 var layers = []string{
 	"catalog flow linkpb loop redact schema tokens",
 	"ops",
-	"authority collect correlate detect evidence gate glyph learn reach tool verb",
+	"authority collect correlate detect evidence gate glyph learn reach tool verb workload",
 	"brief", // tells in words what the other pure packages found
 	"pki",
 	"command config containers dial probe journal link llm secret store tsdb",
 	"turn",
 	"act assist fleet gather ingest investigate knowledge notify patrol perform plan reconcile watch",
-	"actions channels collectors connectors detectors tools",
+	"actions channels collectors connectors detectors drivers tools",
 	"rest term",          // what routes are made of; a terminal
 	"client show signin", // a server and its things, as people at a terminal mean and see them; who may ask
 	"agent", // joins the parts on a host
@@ -41,9 +41,9 @@ var layers = []string{
 }
 
 var (
-	catalogues = []string{"actions", "channels", "collectors", "connectors", "detectors", "tools"}
-	pure       = strings.Fields("catalog flow redact schema tokens ops reach authority brief collect correlate detect evidence gate glyph learn tool verb")
-	onHosts    = strings.Fields("collect collectors gather journal perform verb actions containers probe")
+	catalogues = []string{"actions", "channels", "collectors", "connectors", "detectors", "drivers", "tools"}
+	pure       = strings.Fields("catalog flow redact schema tokens ops reach authority brief collect correlate detect evidence gate glyph learn tool verb workload")
+	onHosts    = strings.Fields("agent agentcli collect collectors drivers gather journal link perform verb actions containers probe")
 )
 
 // A file is one parsed Go file of the repository.
