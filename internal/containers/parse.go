@@ -19,6 +19,7 @@ type Container struct {
 	Image, ImageID string
 	State, Health  string
 	Labels         map[string]string
+	Created        time.Time
 }
 
 // A Detail is what an inspection says of a container beyond the list.
@@ -93,7 +94,7 @@ func fromSummary(s container.Summary) (Container, bool) {
 	}
 	c := Container{
 		ID: s.ID, Name: redact.Line(name, 128), Image: redact.Line(s.Image, 256), ImageID: s.ImageID,
-		State: stateWord(string(s.State)), Health: healthIn(s.Status), Labels: s.Labels,
+		State: stateWord(string(s.State)), Health: healthIn(s.Status), Labels: s.Labels, Created: time.Unix(s.Created, 0).UTC(),
 	}
 	if s.Health != nil {
 		c.Health = health(string(s.Health.Status))

@@ -26,6 +26,8 @@ const (
 	HostID     = "host"
 	InviteID   = "ivt"
 	ServerID   = "srv"
+	WorkloadID = "wkl"
+	ActionID   = "act"
 
 	InvestigationID = "inv"
 	NoteID          = "nte"

@@ -23,6 +23,7 @@ const (
 	KindGPU         Kind = "gpu"
 	KindCertificate Kind = "certificate" // served by a listener of the host
 	KindCheck       Kind = "check"
+	KindWorkload    Kind = "workload"    // what was declared that runs on a host
 	KindComponent   Kind = "component" // a part of Reeve: collector, loop, store, channel
 )
 
@@ -49,6 +50,7 @@ var Kinds = []KindInfo{
 	{KindGPU, "A graphics processor.", []Kind{KindHost}},
 	{KindCertificate, "A TLS certificate that a listener of the host serves.", []Kind{KindHost}},
 	{KindCheck, "A probe of something from outside, or a heartbeat that is expected.", []Kind{KindHost}},
+	{KindWorkload, "Something declared to run, or not to run, on a host: a container or a service.", []Kind{KindHost}},
 	{KindComponent, "A part of Reeve itself: a collector, a loop, a store, a channel.", []Kind{KindHost}},
 }
 

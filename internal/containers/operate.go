@@ -1,0 +1,43 @@
+//go:build !readonly
+
+package containers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"reeve/internal/ops"
+	"reeve/internal/workload"
+)
+
+// Operate does an operation with the container that has the ID. A snapshot is
+// an image of its file system, named after the container and the time.
+func (e *Engine) Operate(ctx context.Context, op workload.Operation, id, name string) (note string, err error) {
+	switch op {
+	case workload.Start:
+		_, err = e.api.ContainerStart(ctx, id, client.ContainerStartOptions{})
+	case workload.Stop:
+		_, err = e.api.ContainerStop(ctx, id, client.ContainerStopOptions{})
+	case workload.Restart:
+		_, err = e.api.ContainerRestart(ctx, id, client.ContainerRestartOptions{})
+	case workload.Pause:
+		_, err = e.api.ContainerPause(ctx, id, client.ContainerPauseOptions{})
+	case workload.Resume:
+		_, err = e.api.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
+	case workload.Snapshot:
+		reference := "reeve-snapshot/" + strings.ToLower(name) + ":" + time.Now().UTC().Format("20060102-150405")
+		if _, err = e.api.ContainerCommit(ctx, id, client.ContainerCommitOptions{Reference: reference, Comment: "snapshot by Reeve"}); err == nil {
+			note = "image " + reference
+		}
+	default:
+		return "", ops.Errorf(ops.Invalid, "a container cannot %s", op)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s container %s: %w", op, short(id), err)
+	}
+	return note, nil
+}

@@ -1,0 +1,87 @@
+package drivers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"reeve/internal/collect"
+	"reeve/internal/ops"
+	"reeve/internal/redact"
+	"reeve/internal/workload"
+)
+
+var _ = all.Add(Definition{
+	Name: "systemd", Doc: "Services of systemd that are loaded.",
+	Operations:  []workload.Operation{workload.Start, workload.Stop, workload.Restart},
+	Permissions: "root to command",
+	Means: map[string]workload.State{"active": workload.Running, "inactive": workload.Stopped, "failed": workload.Stopped,
+		"maintenance": workload.Stopped},
+	Transit: []string{"activating", "deactivating", "reloading", "refreshing"},
+	Open:    func(env collect.Env) Driver { return unitDriver{env} },
+})
+
+// unitName is what may be commanded: services alone, by names that systemd
+// itself makes.
+var unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,240}\.service$`)
+
+type unitDriver struct{ env collect.Env }
+
+// List answers the services that are loaded.
+func (d unitDriver) List(ctx context.Context) ([]Workload, error) {
+	if _, err := os.Stat(d.env.RootPath("run", "systemd", "system")); err != nil {
+		return nil, collect.ErrAbsent
+	}
+	text, err := d.ask(ctx, "list-units", "--all", "--type=service", "--plain", "--no-legend", "--full")
+	if err != nil {
+		return nil, err
+	}
+	return parseServices(text), nil
+}
+
+// parseServices reads the table of systemctl: unit, load, active, sub, what
+// it is. What is not found is only named by others.
+func parseServices(text []byte) []Workload {
+	var found []Workload
+	for line := range bytes.Lines(text) {
+		f := strings.Fields(string(line))
+		if len(f) < 4 || !unitName.MatchString(f[0]) || f[1] == "not-found" {
+			continue
+		}
+		found = append(found, Workload{Name: f[0], Label: f[2], Generation: 1})
+	}
+	return found
+}
+
+func (d unitDriver) ask(ctx context.Context, args ...string) ([]byte, error) {
+	answer, err := d.env.Run(ctx, "systemctl", args...)
+	if err == nil && answer.Exit != 0 {
+		err = fmt.Errorf("exit status %d: %s", answer.Exit, redact.Line(string(answer.Stderr), 300))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("systemctl %s: %w", args[0], err)
+	}
+	return answer.Stdout, nil
+}
+
+// unitTimeout bounds one operation.
+const unitTimeout = 90 * time.Second
+
+// Do starts, stops or restarts a service.
+func (d unitDriver) Do(ctx context.Context, op workload.Operation, t Target) (string, error) {
+	if !unitName.MatchString(t.Name) {
+		return "", ops.Errorf(ops.Invalid, "%q is not the name of a service", redact.Line(t.Name, 100))
+	}
+	ctx, cancel := context.WithTimeout(ctx, unitTimeout)
+	defer cancel()
+	verb, err := unitVerb(op)
+	if err != nil {
+		return "", err
+	}
+	_, err = d.ask(ctx, verb, "--", t.Name)
+	return "", err
+}

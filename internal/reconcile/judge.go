@@ -1,0 +1,175 @@
+package reconcile
+
+import (
+	"context"
+	"maps"
+	"strconv"
+	"time"
+
+	"reeve/internal/linkpb"
+	"reeve/internal/ops"
+	"reeve/internal/redact"
+	"reeve/internal/store"
+	"reeve/internal/workload"
+)
+
+// A change is a row as it was read and as it shall be.
+type change struct{ before, after store.WorkloadRow }
+
+// lists answers an agent's list by driver, as it is judged. What the server
+// does not know of a driver means nothing to it.
+func (r *Reconcile) lists(host string, answer *linkpb.WorkloadsResponse) map[string]workload.List {
+	all := map[string]workload.List{}
+	for _, d := range answer.GetDrivers() {
+		driver, known := r.Drivers[d.GetDriver()]
+		if !known {
+			continue
+		}
+		l := workload.List{HostID: host, Sequence: answer.GetSequence(), Complete: d.GetComplete(), At: time.UnixMilli(answer.GetAtMs()).UTC(),
+			Interval: Every, Items: map[workload.Key]workload.Seen{}}
+		for _, w := range d.GetWorkloads() {
+			label := redact.Line(w.GetLabel(), 60)
+			state, inTransit := driver.State(label)
+			l.Items[workload.Key{Driver: d.GetDriver(), Name: redact.Line(w.GetName(), 250)}] = workload.Seen{
+				Label: label, State: state, InTransit: inTransit, Generation: generationOf(w), At: l.At}
+		}
+		all[d.GetDriver()] = l
+	}
+	return all
+}
+
+// judge answers what the list of a host changes.
+func (r *Reconcile) judge(now time.Time, host ops.Host, rows []store.WorkloadRow, answer *linkpb.WorkloadsResponse) []change {
+	lists := r.lists(host.ID, answer)
+	managed := map[string]bool{} // drivers of which something is declared
+	known := map[workload.Key]bool{}
+	for _, row := range rows {
+		known[row.Key()] = true
+		managed[row.Driver] = managed[row.Driver] || row.Desired != workload.Undeclared
+	}
+	var changes []change
+	for _, row := range rows {
+		list, ok := lists[row.Driver]
+		if !ok {
+			continue // nothing was said of this driver
+		}
+		if c, changed := judgeRow(now, row, list, managed[row.Driver]); changed {
+			changes = append(changes, c)
+		}
+	}
+	for name, list := range lists {
+		if !r.Drivers[name].Strangers {
+			continue
+		}
+		for key := range list.Items {
+			if known[key] {
+				continue
+			}
+			row := store.WorkloadRow{Row: workload.Row{ID: ops.NewID(ops.WorkloadID), HostID: host.ID, Driver: key.Driver, Name: key.Name, Observed: workload.Unknown}}
+			if c, changed := judgeRow(now, row, list, managed[name]); changed {
+				changes = append(changes, c)
+			}
+		}
+	}
+	return changes
+}
+
+func judgeRow(now time.Time, row store.WorkloadRow, list workload.List, managed bool) (change, bool) {
+	v := workload.Judge(now, row.Row, list, list.Find(row.Row))
+	after := row
+	after.Row, after.Reason = v.Row, v.Reason.Text
+	after.Problems = maps.Clone(row.Problems)
+	for _, c := range v.Cleared {
+		delete(after.Problems, string(c))
+	}
+	for _, p := range v.Problems {
+		if p.Condition == workload.Unowned && !managed {
+			continue // where nobody declared anything, nothing is a stranger
+		}
+		if after.Problems == nil {
+			after.Problems = map[string]string{}
+		}
+		after.Problems[string(p.Condition)] = p.Reason.Text
+	}
+	if !managed {
+		delete(after.Problems, string(workload.Unowned))
+	}
+	switch {
+	case after.Observed != workload.Running:
+		after.UpSince = time.Time{}
+	case after.UpSince.IsZero():
+		after.UpSince = now
+	}
+	same := maps.Equal(after.Problems, row.Problems) && after.UpSince.Equal(row.UpSince)
+	if same && (!v.Changed || v.Routine) && row.Version > 0 {
+		return change{}, false
+	}
+	return change{row, after}, true
+}
+
+// write writes changes in one transaction. A row that another has written
+// since it was read is left as it is: this list is too old for it.
+func (r *Reconcile) write(ctx context.Context, now time.Time, host ops.Host, changes []change) error {
+	return r.Store.Tx(ctx, now, func(tx *store.Tx) error {
+		for _, c := range changes {
+			if gone(c.after) {
+				if _, err := tx.DeleteWorkload(ctx, c.after); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := Show(ctx, tx, host, &c.after); err != nil {
+				return err
+			}
+			verb := ""
+			if c.before.Version > 0 && (c.before.Observed != c.after.Observed || !maps.Equal(c.before.Problems, c.after.Problems)) {
+				verb = "observe"
+			}
+			if _, err := tx.SaveWorkload(ctx, &c.after, verb, c.before, store.Why{Actor: actor, Reason: c.after.Reason}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// gone reports whether a row has nothing left to tell.
+func gone(w store.WorkloadRow) bool {
+	return w.Version > 0 && w.Desired == workload.Undeclared && w.Observed == workload.Absent && w.Lease == nil && len(w.Problems) == 0
+}
+
+// Source is where the resources of workloads are from.
+const Source = "workload"
+
+// Show makes a workload that was declared, or has a problem, a resource that
+// findings can be about.
+func Show(ctx context.Context, tx *store.Tx, host ops.Host, w *store.WorkloadRow) error {
+	shown := w.Desired != workload.Undeclared || len(w.Problems) > 0
+	if !shown && w.ResourceID == "" {
+		return nil
+	}
+	x := ops.Resource{ID: ops.NewID(ops.ResourceID), Kind: ops.KindWorkload, Name: w.Name, HostID: host.ResourceID, HostName: host.Name, ParentID: host.ResourceID,
+		Key: ops.ResourceKey{Host: host.ID, Source: Source, Key: w.Driver + "/" + w.Name}, Presence: ops.Present,
+		Observed: ops.Attrs{"driver": w.Driver, "desired": string(w.Desired), "observed": string(w.Observed), "workload": w.ID}}
+	for condition, reason := range w.Problems {
+		x.Observed[condition] = reason
+	}
+	if !shown {
+		x.Presence = ops.Removed
+	}
+	id, err := tx.PutResource(ctx, x)
+	w.ResourceID = id
+	if !shown {
+		w.ResourceID = ""
+	}
+	return err
+}
+
+// generationOf reads the generation that an agent gave a thing.
+func generationOf(w *linkpb.Workload) int64 {
+	n, err := strconv.ParseInt(w.GetGeneration(), 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
