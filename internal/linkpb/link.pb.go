@@ -1723,7 +1723,8 @@ func (x *Workload) GetSinceMs() int64 {
 
 type PerformRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ticket        []byte                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"` // JSON
+	Ticket        []byte                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`       // JSON
+	Approvers     [][]byte               `protobuf:"bytes,2,rep,name=approvers,proto3" json:"approvers,omitempty"` // JSON, the root first: the chain that the agent checks against its pin
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1761,6 +1762,13 @@ func (*PerformRequest) Descriptor() ([]byte, []int) {
 func (x *PerformRequest) GetTicket() []byte {
 	if x != nil {
 		return x.Ticket
+	}
+	return nil
+}
+
+func (x *PerformRequest) GetApprovers() [][]byte {
+	if x != nil {
+		return x.Approvers
 	}
 	return nil
 }
@@ -2053,9 +2061,10 @@ const file_link_proto_rawDesc = "" +
 	"\bsince_ms\x18\x06 \x01(\x03R\asinceMs\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"(\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"F\n" +
 	"\x0ePerformRequest\x12\x16\n" +
-	"\x06ticket\x18\x01 \x01(\fR\x06ticket\"+\n" +
+	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1c\n" +
+	"\tapprovers\x18\x02 \x03(\fR\tapprovers\"+\n" +
 	"\x0fPerformResponse\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\fR\areceipt\"\"\n" +
 	"\x0eReceiptRequest\x12\x10\n" +

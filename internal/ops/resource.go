@@ -23,7 +23,7 @@ const (
 	KindGPU         Kind = "gpu"
 	KindCertificate Kind = "certificate" // served by a listener of the host
 	KindCheck       Kind = "check"
-	KindWorkload    Kind = "workload"    // what was declared that runs on a host
+	KindWorkload    Kind = "workload"  // what was declared that runs on a host
 	KindComponent   Kind = "component" // a part of Reeve: collector, loop, store, channel
 )
 

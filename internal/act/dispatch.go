@@ -1,0 +1,288 @@
+package act
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"reeve/internal/authority"
+	"reeve/internal/journal"
+	"reeve/internal/linkpb"
+	"reeve/internal/ops"
+	"reeve/internal/store"
+	"reeve/internal/workload"
+)
+
+// pass moves every action that can be moved by this server.
+func (a *Act) pass(ctx context.Context) error {
+	actions, err := a.Store.ActionsUnderWay(ctx)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, x := range actions {
+		if err := a.step(ctx, x); err != nil && ops.KindOf(err) != ops.Conflict {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
+}
+
+func (a *Act) step(ctx context.Context, x ops.Action) error {
+	now, err := a.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	waits := x.State == ops.ActionAwaiting || x.State == ops.ActionApproved
+	if waits && !now.Before(x.ExpiresAt) {
+		return a.move(ctx, x, ops.ActionExpire, "nothing came of it in time", nil)
+	}
+	agent, here := a.Agent(x.HostID)
+	switch {
+	case x.State == ops.ActionApproved && here:
+		return a.dispatch(ctx, now, x, agent)
+	case x.State == ops.ActionAwaiting || x.State == ops.ActionApproved:
+		return nil
+	case !here:
+		return a.overdue(ctx, now, x)
+	case x.State == ops.ActionDispatching:
+		return a.again(ctx, now, x, agent)
+	}
+	return a.ask(ctx, now, x, agent)
+}
+
+func (a *Act) move(ctx context.Context, x ops.Action, on ops.ActionEvent, reason string, change func(*ops.Action)) error {
+	return a.Store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		_, err := tx.MoveAction(ctx, x, on, store.Why{Actor: actor, Reason: reason}, change)
+		return err
+	})
+}
+
+// dispatch takes the lease, records the attempt, and only then tells the
+// agent.
+func (a *Act) dispatch(ctx context.Context, now time.Time, x ops.Action, agent Agent) error {
+	var plan authority.Plan
+	if err := json.Unmarshal(x.Plan, &plan); err != nil {
+		return err
+	}
+	op := workload.Operation(plan.Verb[len("workload."):])
+	refused := ""
+	err := a.Store.Tx(ctx, now, func(tx *store.Tx) error {
+		before, err := tx.WorkloadRow(ctx, x.WorkloadID)
+		if err != nil {
+			return err
+		}
+		host, err := tx.Host(ctx, x.HostID)
+		if err != nil {
+			return err
+		}
+		if refused = changed(plan, before, host); refused == "" {
+			if err := a.sensible(now, before, host, op); err != nil {
+				refused, _ = ops.Shown(err)
+			}
+		}
+		if refused != "" {
+			x, err = tx.MoveAction(ctx, x, ops.ActionSupersede, store.Why{Actor: actor, Reason: refused}, nil)
+			return err
+		}
+		fence, err := tx.NextFence(ctx)
+		if err != nil {
+			return err
+		}
+		after := before
+		if after.Row, err = workload.Begin(now, before.Row, op, x.ID, fence); err != nil {
+			return err
+		}
+		if after.Desired != before.Desired {
+			after.Source, after.DesiredBy = "action", x.ProposedBy
+		}
+		after.Reason = string(op) + " was ordered by " + x.ProposedBy
+		saved, err := tx.SaveWorkload(ctx, &after, "begin", before, store.Why{Actor: actor, OnBehalf: x.ProposedBy, Reason: after.Reason, Facts: map[string]string{"action": x.ID}})
+		if err != nil || !saved {
+			return errors.Join(err, ops.Errorf(ops.Conflict, "the workload was changed meanwhile"))
+		}
+		x, err = tx.MoveAction(ctx, x, ops.ActionDispatch, store.Why{Actor: actor, Reason: "sent to the agent"}, func(y *ops.Action) {
+			y.Fence, y.Server, y.Deadline = fence, a.Server, after.Lease.Deadline
+		})
+		return err
+	})
+	if err != nil || refused != "" {
+		return err
+	}
+	return a.send(ctx, x, agent)
+}
+
+// changed says in which way a target is not what was planned for, "" in none.
+func changed(plan authority.Plan, row store.WorkloadRow, host ops.Host) string {
+	if row.Generation != plan.Generation {
+		return "another thing has the name of " + row.Name + " now"
+	}
+	if want, ok := plan.Preconditions["observed"]; ok && string(row.Observed) != want {
+		return row.Name + " was " + want + " when it was planned and is " + string(row.Observed) + " now"
+	}
+	return ""
+}
+
+// send tells the agent. Without an answer the action stays as it is: the next
+// pass asks.
+func (a *Act) send(ctx context.Context, x ops.Action, agent Agent) error {
+	ticket, sets, err := a.ticket(ctx, x)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := agent.Perform(ctx, &linkpb.PerformRequest{Ticket: ticket, Approvers: sets})
+	if err != nil {
+		kind := ops.KindOf(err)
+		if kind == ops.Forbidden || kind == ops.Conflict || kind == ops.Invalid {
+			message, _ := ops.Shown(err)
+			return a.end(ctx, x, journal.Receipt{Key: x.ID, Fence: x.Fence, State: journal.Refused, Err: message, EndedAt: time.Now()})
+		}
+		a.Log.Warn("an agent did not answer an order", "action", x.ID, "host", x.HostID, "err", err)
+		return nil
+	}
+	return a.take(ctx, x, answer.GetReceipt())
+}
+
+// ticket answers what the agent gets. The attempt must begin, and end, before
+// the lease does.
+func (a *Act) ticket(ctx context.Context, x ops.Action) (text []byte, chain [][]byte, err error) {
+	t := authority.Ticket{Fence: x.Fence, Deadline: x.Deadline.Add(-spare)}
+	if err := errors.Join(json.Unmarshal(x.Plan, &t.Plan), json.Unmarshal(x.Approval, &t.Approval)); err != nil {
+		return nil, nil, err
+	}
+	for _, end := range []time.Time{t.Plan.Expiry, t.Approval.Expiry} {
+		if t.Deadline.After(end) {
+			t.Deadline = end
+		}
+	}
+	bodies, err := a.Store.ApproverSets(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, b := range bodies {
+		chain = append(chain, []byte(b))
+	}
+	text, err = json.Marshal(t)
+	return text, chain, err
+}
+
+// again finds out about an order that was sent without an answer: the agent
+// has a record of it, or never heard of it and gets it once more, under the
+// same key and fence.
+func (a *Act) again(ctx context.Context, now time.Time, x ops.Action, agent Agent) error {
+	answer, err := a.receipt(ctx, x, agent)
+	switch {
+	case err != nil:
+		return a.overdue(ctx, now, x)
+	case len(answer) > 0:
+		return a.take(ctx, x, answer)
+	case now.Before(x.Deadline.Add(-spare)):
+		return a.send(ctx, x, agent)
+	}
+	return a.move(ctx, x, ops.ActionExpire, "the agent never heard of it by its deadline", nil)
+}
+
+// ask asks for the receipt of an order that runs, or whose outcome is not
+// known.
+func (a *Act) ask(ctx context.Context, now time.Time, x ops.Action, agent Agent) error {
+	if x.State == ops.ActionUnknown && now.After(x.Deadline.Add(askAfter)) {
+		return nil
+	}
+	answer, err := a.receipt(ctx, x, agent)
+	if err != nil || len(answer) == 0 {
+		return a.overdue(ctx, now, x)
+	}
+	return a.take(ctx, x, answer)
+}
+
+func (a *Act) receipt(ctx context.Context, x ops.Action, agent Agent) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := agent.Receipt(ctx, &linkpb.ReceiptRequest{Key: x.ID})
+	if err != nil {
+		return nil, err
+	}
+	return answer.GetReceipt(), nil
+}
+
+// overdue says of an order without a receipt by its deadline that its outcome
+// is not known.
+func (a *Act) overdue(ctx context.Context, now time.Time, x ops.Action) error {
+	if x.State == ops.ActionUnknown || now.Before(x.Deadline) {
+		return nil
+	}
+	return a.move(ctx, x, ops.ActionLose, "no receipt came by its deadline; the agent is asked for it", nil)
+}
+
+// take takes an agent's record in.
+func (a *Act) take(ctx context.Context, x ops.Action, text []byte) error {
+	var r journal.Receipt
+	if err := json.Unmarshal(text, &r); err != nil || r.Key != x.ID {
+		a.Log.Warn("an agent answered with a receipt that cannot be read or is of another action", "action", x.ID, "err", err)
+		return nil
+	}
+	if r.State == journal.Running {
+		if x.State != ops.ActionDispatching {
+			return a.overdue(ctx, time.Now(), x)
+		}
+		return a.move(ctx, x, ops.ActionClaim, "the agent has begun", func(y *ops.Action) { y.Receipt = text })
+	}
+	if r.State == journal.Unknown && x.State == ops.ActionUnknown {
+		return nil
+	}
+	return a.end(ctx, x, r)
+}
+
+// end writes an outcome: of the action, and of the lease.
+func (a *Act) end(ctx context.Context, x ops.Action, r journal.Receipt) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	on, reason := ops.ActionFail, r.Err
+	switch r.State {
+	case journal.Succeeded:
+		on, reason = ops.ActionSucceed, "the agent did it"
+	case journal.Unknown:
+		on = ops.ActionLose
+	}
+	err = a.Store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		before, err := tx.WorkloadRow(ctx, x.WorkloadID)
+		if err != nil {
+			return err
+		}
+		if r.State != journal.Unknown {
+			if err := a.giveBack(ctx, tx, before, x, r); err != nil {
+				return err
+			}
+		}
+		_, err = tx.MoveAction(ctx, x, on, store.Why{Actor: actor, Reason: reason}, func(y *ops.Action) { y.Receipt = text })
+		return err
+	})
+	if err == nil {
+		a.Ended(x.HostID)
+	}
+	return err
+}
+
+// giveBack ends the lease of an operation that has its receipt.
+func (a *Act) giveBack(ctx context.Context, tx *store.Tx, before store.WorkloadRow, x ops.Action, r journal.Receipt) error {
+	outcome := workload.Failed
+	if r.State == journal.Succeeded {
+		outcome = workload.Succeeded
+	}
+	sequence, _ := strconv.ParseInt(r.After["sequence"], 10, 64) // 0 when it does not say
+	after := before
+	next, err := workload.End(before.Row, workload.Receipt{Op: workload.Operation(x.Verb[len("workload."):]), ActionID: x.ID, Fence: x.Fence, Outcome: outcome,
+		Observed: workload.State(r.After["observed"]), RawLabel: r.After["raw_label"], Sequence: sequence})
+	if err != nil {
+		return nil // the lease has ended otherwise
+	}
+	after.Row, after.Reason = next, x.Verb[len("workload."):]+" "+string(outcome)
+	_, err = tx.SaveWorkload(ctx, &after, "end", before, store.Why{Actor: actor, OnBehalf: x.ProposedBy, Reason: after.Reason, Facts: map[string]string{"action": x.ID}})
+	return err
+}
