@@ -1,6 +1,8 @@
 package workload_test
 
 import (
+	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -21,11 +23,11 @@ type found struct {
 // first, until a rule is broken or limit worlds were seen.
 func explore(r rules, b bounds, start world, limit int) found {
 	type node struct {
-		w      world
+		w      *world // nil once it is behind us
 		parent int
 		name   string
 	}
-	nodes := []node{{w: start, parent: -1}}
+	nodes := []node{{w: &start, parent: -1}}
 	seen := map[string]struct{}{start.key(r): {}}
 	rested := map[string]bool{}
 	f := found{}
@@ -38,7 +40,8 @@ func explore(r rules, b bounds, start world, limit int) found {
 		return names
 	}
 	for i := 0; i < len(nodes) && len(nodes) < limit; i++ {
-		w := nodes[i].w
+		w := *nodes[i].w
+		nodes[i].w = nil
 		for _, s := range r.steps(w, b) {
 			f.steps++
 			if s.to.ghost.broken != "" {
@@ -54,9 +57,8 @@ func explore(r rules, b bounds, start world, limit int) found {
 				f.why, f.trace, f.states = why, trace(i, s.name), len(nodes)
 				return f
 			}
-			nodes = append(nodes, node{s.to, i, s.name})
+			nodes = append(nodes, node{&s.to, i, s.name})
 		}
-		nodes[i].w = world{} // what is behind us need not be kept
 	}
 	f.states, f.rests = len(nodes), len(rested)
 	return f
@@ -90,6 +92,7 @@ func running() world {
 // every way to come to rest, is in check_test.go and where things happen in
 // steps_test.go.
 func TestEveryReachableWorldKeepsTheRules(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // worlds are many and small
 	lazy := func(r *rules) { r.lazy = true }
 	late := func(r *rules) { r.readLate = true }
 	plain := func(r *rules) { r.forgetsSequence = true }
@@ -113,13 +116,18 @@ func TestEveryReachableWorldKeepsTheRules(t *testing.T) {
 			if c.vary != nil {
 				c.vary(&r)
 			}
-			f := explore(r, c.b, c.start, most)
+			limit := most
+			if os.Getenv("REEVE_EXPLORE") == "deep" {
+				c.b.commands++ // some minutes and gigabytes
+				limit *= 10
+			}
+			f := explore(r, c.b, c.start, limit)
 			t.Logf("%d worlds, %d steps, %d ways to rest", f.states, f.steps, f.rests)
 			if f.why != "" {
 				t.Errorf("%s, after: %s", f.why, strings.Join(f.trace, " > "))
 			}
-			if f.states >= most {
-				t.Errorf("more than %d worlds: tighten the bounds", most)
+			if f.states >= limit {
+				t.Errorf("more than %d worlds: tighten the bounds", limit)
 			}
 		})
 	}
