@@ -40,6 +40,10 @@ type Options struct {
 	// Alarm is where a person is told that the server is gone; "" for nowhere.
 	Alarm      string
 	AlarmAfter time.Duration
+	// Socket is where the part that performs listens; with PerformHere it is
+	// in this process instead.
+	Socket      string
+	PerformHere bool
 	// ClockOffset is added to the clock that the agent tells its server; tests
 	// of wrong clocks set it.
 	ClockOffset time.Duration
@@ -63,6 +67,7 @@ type Agent struct {
 	id      ops.HostIdentity
 	machine []string
 	joined  joined
+	hands   *Hands
 	spool   *journal.Spool
 	counter *journal.Counter
 	started time.Time
@@ -118,8 +123,32 @@ func New(log *slog.Logger, o Options) (a *Agent, err error) {
 	if a.counter, err = journal.OpenCounter(filepath.Join(o.Data, sequenceFile)); err != nil {
 		return nil, err
 	}
+	if err := a.openHands(); err != nil {
+		return nil, err
+	}
 	a.settings, _ = os.ReadFile(filepath.Join(o.Data, settingsFile)) // the server says them anew
 	return a, nil
+}
+
+// openHands lets the agent list what can be commanded, and take orders where
+// it joined with approvers.
+func (a *Agent) openHands() (err error) {
+	if a.hands, err = NewHands(a.log, a.o.Data, a.env); err != nil {
+		return err
+	}
+	pin := a.joined.server.Approvers
+	switch {
+	case readOnly || pin == "":
+	case a.o.PerformHere:
+		wait, err := a.hands.CommandHere(filepath.Join(a.o.Data, "perform"), a.env, a.id.Key, pin)
+		if err != nil {
+			return err
+		}
+		a.closers = append(a.closers, wait)
+	default:
+		a.hands.CommandBehind(a.o.Socket)
+	}
+	return nil
 }
 
 // Close gives back what New opened.

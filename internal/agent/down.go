@@ -3,9 +3,7 @@ package agent
 import (
 	"context"
 
-	"reeve/internal/link"
 	"reeve/internal/linkpb"
-	"reeve/internal/ops"
 )
 
 // down answers the server on the command direction.
@@ -17,17 +15,20 @@ func (d down) Ping(_ context.Context, r *linkpb.PingRequest) (*linkpb.PingRespon
 	return &linkpb.PingResponse{Nonce: r.GetNonce(), BootId: d.a.id.BootID, NowMs: d.a.clock().UnixMilli()}, nil
 }
 
-// Workloads lists what can be commanded here.
-func (d down) Workloads(context.Context, *linkpb.WorkloadsRequest) (*linkpb.WorkloadsResponse, error) {
-	return nil, link.Wire(ops.Errorf(ops.Unavailable, "this agent has no drivers of workloads"))
+// Workloads lists what is on the host.
+func (d down) Workloads(ctx context.Context, r *linkpb.WorkloadsRequest) (*linkpb.WorkloadsResponse, error) {
+	d.a.heard()
+	return d.a.hands.Workloads(ctx, r)
 }
 
-// Perform runs an approved action.
-func (d down) Perform(context.Context, *linkpb.PerformRequest) (*linkpb.PerformResponse, error) {
-	return nil, link.Wire(ops.Errorf(ops.Forbidden, "this agent only watches"))
+// Perform carries out an order.
+func (d down) Perform(ctx context.Context, r *linkpb.PerformRequest) (*linkpb.PerformResponse, error) {
+	d.a.heard()
+	return d.a.hands.Perform(ctx, r)
 }
 
-// Receipt answers the record of an action.
-func (d down) Receipt(context.Context, *linkpb.ReceiptRequest) (*linkpb.ReceiptResponse, error) {
-	return &linkpb.ReceiptResponse{}, nil
+// Receipt answers the record of an order.
+func (d down) Receipt(ctx context.Context, r *linkpb.ReceiptRequest) (*linkpb.ReceiptResponse, error) {
+	d.a.heard()
+	return d.a.hands.Receipt(ctx, r)
 }

@@ -49,6 +49,8 @@ type session struct {
 	alarm  string
 	after  time.Duration
 	level  string
+	socket string
+	here   bool
 	offset time.Duration
 }
 
@@ -101,7 +103,7 @@ prints the line to paste here once; then ` + "`" + name + ` run` + "`" + ` does 
 	f.StringVar(&s.roots.Sys, "sys", "", "root of sys; default /sys")
 	f.StringSliceVar(&s.roots.DockerSockets, "docker-socket", nil, "socket of Docker; default the usual places")
 	f.StringSliceVar(&s.roots.PodmanSockets, "podman-socket", nil, "socket of Podman; default the usual places")
-	root.AddCommand(s.joinVerb(), s.runVerb(), s.checkVerb(), s.forgetVerb(), s.versionVerb())
+	root.AddCommand(s.joinVerb(), s.runVerb(), s.performVerb(), s.checkVerb(), s.forgetVerb(), s.versionVerb())
 	return root
 }
 
@@ -109,7 +111,8 @@ func (s *session) options() (agent.Options, error) {
 	if s.output != "table" && s.output != "json" {
 		return agent.Options{}, ops.Errorf(ops.Invalid, "the output %q is not known; write -o table or -o json", s.output)
 	}
-	o := agent.Options{Data: s.data, Roots: s.roots, Version: s.p.Version, Spool: s.spool, Alarm: s.alarm, AlarmAfter: s.after, ClockOffset: s.offset}
+	o := agent.Options{Data: s.data, Roots: s.roots, Version: s.p.Version, Spool: s.spool, Alarm: s.alarm, AlarmAfter: s.after,
+		Socket: s.socket, PerformHere: s.here, ClockOffset: s.offset}
 	for _, l := range s.labels {
 		name, value, ok := strings.Cut(l, "=")
 		if !ok || name == "" {
@@ -168,12 +171,12 @@ func (s *session) runVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var level slog.Level
-			if err := level.UnmarshalText([]byte(s.level)); err != nil {
-				return ops.Errorf(ops.Invalid, "the log level %q is not debug, info, warn or error", s.level)
+			log, err := s.log()
+			if err != nil {
+				return err
 			}
 			agent.SaveMemory()
-			a, err := agent.New(slog.New(slog.NewTextHandler(s.p.Err, &slog.HandlerOptions{Level: level})), o)
+			a, err := agent.New(log, o)
 			if err != nil {
 				return err
 			}
@@ -186,8 +189,41 @@ func (s *session) runVerb() *cobra.Command {
 	f.StringVar(&s.alarm, "alarm", "", "address to post to when the server is gone: an ntfy topic or a webhook")
 	f.DurationVar(&s.after, "alarm-after", agent.AlarmAfter, "how long the server may be gone before that")
 	f.StringVar(&s.level, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&s.socket, "socket", agent.PerformSocket, "where `reeve-agent perform` listens")
+	f.BoolVar(&s.here, "perform", false, "carry out approved orders in this process, instead of in one of its own")
 	f.DurationVar(&s.offset, "clock-offset", 0, "for tests: pretend that this host's clock is off")
 	c.Flag("clock-offset").Hidden = true
+	return c
+}
+
+func (s *session) log() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.level)); err != nil {
+		return nil, ops.Errorf(ops.Invalid, "the log level %q is not debug, info, warn or error", s.level)
+	}
+	return slog.New(slog.NewTextHandler(s.p.Err, &slog.HandlerOptions{Level: level})), nil
+}
+
+func (s *session) performVerb() *cobra.Command {
+	c := &cobra.Command{Use: "perform", Short: "Carry out approved orders for the watching part, behind a socket, until interrupted", Args: cobra.NoArgs,
+		Long: `The part that changes something runs apart from the one that watches: with the rights that
+changes need, without a network. It believes neither the server nor the watching part: each
+order carries the signature of an approver whose root came with the line to join with.`,
+		Example: "  reeve-agent perform",
+		RunE: func(c *cobra.Command, _ []string) error {
+			o, err := s.options()
+			if err != nil {
+				return err
+			}
+			log, err := s.log()
+			if err != nil {
+				return err
+			}
+			agent.SaveMemory()
+			return agent.Perform(c.Context(), log, o, s.socket)
+		}}
+	c.Flags().StringVar(&s.socket, "socket", agent.PerformSocket, "where to listen")
+	c.Flags().StringVar(&s.level, "log-level", "info", "debug, info, warn or error")
 	return c
 }
 

@@ -42,6 +42,7 @@ type Deps struct {
 	Models  Models
 	Desk    Desk
 	Fleet   Fleet
+	Work    Work
 
 	Investigate *investigate.Investigate
 	Knowledge   *knowledge.Knowledge

@@ -75,6 +75,7 @@ type addHostInput struct {
 		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s."`
 		BytesPerS   int64  `json:"bytes_per_s,omitempty" doc:"Cap of what its agent sends; default none."`
 		Address     string `json:"address,omitempty" doc:"Where the host reaches this server, if not where others do."`
+		WatchOnly   bool   `json:"watch_only,omitempty" doc:"The line carries no approvers: nothing is ever changed on the host."`
 	} `body:""`
 }
 
@@ -84,6 +85,7 @@ type Joining struct {
 	Address     string         `json:"address"`
 	Token       string         `json:"token" doc:"Counts once and for an hour; it is not shown again."`
 	Fingerprint string         `json:"fingerprint" doc:"Of the authority of the server's certificate."`
+	Approvers   string         `json:"approvers,omitempty" doc:"Hash of the root of those who may approve changes; whoever has it from elsewhere should compare."`
 	Command     string         `json:"command" doc:"The line to paste on the host, as root."`
 }
 
@@ -101,7 +103,15 @@ func (s *Server) addHost(ctx context.Context, q addHostInput) (j Joining, err er
 	j.Fingerprint = s.deps.Fleet.Fingerprint()
 	j.Token, j.Invitation, err = s.deps.Fleet.Add(ctx, fleet.Invite{Name: b.Name, Heartbeat: ms(b.HeartbeatMS), Grace: ms(b.GraceMS), BytesPerS: b.BytesPerS},
 		rest.CallerOf(ctx).Why(""))
+	if err != nil {
+		return j, err
+	}
 	j.Command = "reeve-agent join " + j.Address + " --token " + j.Token + " --authority " + j.Fingerprint
+	sets, err := s.deps.Work.Sets(ctx)
+	if err == nil && len(sets) > 0 && !b.WatchOnly {
+		j.Approvers = sets[0].Hash()
+		j.Command += " --approvers " + j.Approvers
+	}
 	return j, err
 }
 

@@ -17,7 +17,7 @@ const remoteWriteBytes = 32 << 20
 // table is everything that can be asked: method and pattern, who may, what it
 // is, and the handler. What concerns accounts is listed in package signin.
 func (s *Server) table() []rest.Route {
-	return slices.Concat(s.estateRoutes(), s.fleetRoutes(), s.patrolRoutes(), s.inquiryRoutes(), s.modelRoutes(), s.sign.Routes(), s.settingRoutes(), s.machineRoutes())
+	return slices.Concat(s.estateRoutes(), s.fleetRoutes(), s.workRoutes(), s.patrolRoutes(), s.inquiryRoutes(), s.modelRoutes(), s.sign.Routes(), s.settingRoutes(), s.machineRoutes())
 }
 
 func (s *Server) estateRoutes() []rest.Route {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"reeve/internal/act"
+	"reeve/internal/agent"
 	"reeve/internal/api"
 	"reeve/internal/collectors"
 	"reeve/internal/config"
@@ -29,6 +31,7 @@ import (
 	"reeve/internal/notify"
 	"reeve/internal/ops"
 	"reeve/internal/patrol"
+	"reeve/internal/reconcile"
 	"reeve/internal/secret"
 	"reeve/internal/signin"
 	"reeve/internal/store"
@@ -67,6 +70,11 @@ type Server struct {
 	know     *knowledge.Knowledge
 	patrol   *patrol.Patrol
 	fleet    *fleet.Fleet
+	serverID string
+	act      *act.Act
+	hands    *agent.Hands // of the agent inside; nil without
+
+	reconcile *reconcile.Reconcile
 
 	investigate *investigate.Investigate
 
@@ -142,6 +150,9 @@ func build(ctx context.Context, o Options, held cleanup) (s *Server, err error) 
 		return s, err
 	}
 	if err := s.openFleet(ctx); err != nil {
+		return s, err
+	}
+	if err := s.openWork(ctx); err != nil {
 		return s, err
 	}
 	if err := s.openModels(ctx); err != nil {

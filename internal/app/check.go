@@ -41,6 +41,9 @@ func CheckConfig(c config.Config) error {
 	if err := checkErrors(c); err != nil {
 		return err
 	}
+	if err := workloadErrors(c); err != nil {
+		return err
+	}
 	if err := patrolErrors(c); err != nil {
 		return err
 	}

@@ -37,8 +37,8 @@ func serverID(dir string) (string, error) {
 }
 
 func (s *Server) openFleet(ctx context.Context) error {
-	id, err := serverID(s.config.Data)
-	if err != nil {
+	var err error
+	if s.serverID, err = serverID(s.config.Data); err != nil {
 		return err
 	}
 	settings, err := agentSettings(s.config)
@@ -46,7 +46,7 @@ func (s *Server) openFleet(ctx context.Context) error {
 		return err
 	}
 	s.fleet, err = fleet.New(ctx, fleet.Options{
-		Log: s.log, Store: s.store, Accept: s.ingest.Accept, Seal: s.keeper.Seal, Open: s.keeper.Open, Server: id, Version: s.version,
+		Log: s.log, Store: s.store, Accept: s.ingest.Accept, Seal: s.keeper.Seal, Open: s.keeper.Open, Server: s.serverID, Version: s.version,
 		Settings: func(ops.Host) []byte { return settings }, Proven: s.networkProven, Moved: func() { s.woken.watch.Wake() },
 		CertLife: time.Duration(s.config.Fleet.CertificateLife),
 	})

@@ -51,7 +51,7 @@ func lifecycles() string {
 	for _, m := range []interface {
 		Name() string
 		Mermaid() string
-	}{ops.FindingFlow, ops.IncidentFlow, ops.DeliveryFlow} {
+	}{ops.FindingFlow, ops.IncidentFlow, ops.DeliveryFlow, ops.HostFlow, ops.ActionFlow} {
 		fmt.Fprintf(&b, "\n## %s\n\n```mermaid\n%s```\n", strings.ToUpper(m.Name()[:1])+m.Name()[1:], m.Mermaid())
 	}
 	return b.String()

@@ -32,7 +32,7 @@ func (s *Server) addLoops() {
 	}
 	g.Add(&loop.Loop{Name: "checkpoint", Doc: "Moves the database's log into the database.", Every: checkpointing, Pass: s.store.Checkpoint})
 	g.Add(&loop.Loop{Name: "prune", Doc: "Deletes events, and resources that nothing tells of, a month after.", Every: time.Hour, Pass: s.prune})
-	for _, l := range slices.Concat(s.api.Loops(), s.notifier.Loops(), s.modelLoops(), s.patrol.Loops(), s.investigate.Loops(), s.fleet.Loops()) {
+	for _, l := range slices.Concat(s.api.Loops(), s.notifier.Loops(), s.modelLoops(), s.patrol.Loops(), s.investigate.Loops(), s.fleet.Loops(), s.reconcile.Loops(), s.act.Loops()) {
 		g.Add(l)
 	}
 	if s.worker != nil {

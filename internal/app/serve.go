@@ -34,7 +34,7 @@ func (s *Server) openAPI(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	deps := api.Deps{
-		Log: s.log, Store: s.store, Metrics: s.metricsOfAPI(), Models: s.modelsOfAPI(), Patrol: s.patrol, Desk: deskOf(s.watch), Fleet: s.fleetOfAPI(),
+		Log: s.log, Store: s.store, Metrics: s.metricsOfAPI(), Models: s.modelsOfAPI(), Patrol: s.patrol, Desk: deskOf(s.watch), Fleet: s.fleetOfAPI(), Work: s.workOfAPI(),
 		Investigate: s.investigate, Knowledge: s.know,
 		Stores: s.storeStatuses, Channels: s.channelStatuses, TestChannel: s.notifier.Test, Coverage: s.coverage,
 		ConfigView: func() any { return configView(o.Config, o.ConfigFile) },

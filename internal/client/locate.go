@@ -104,3 +104,13 @@ func (o *Options) local() (dial.Place, string, error) {
 	}
 	return dial.Place{}, c.Data, failed
 }
+
+// Folder answers the data folder of the server of this machine, "" when none
+// is found.
+func (o *Options) Folder() string {
+	at, folder, err := o.local()
+	if err != nil || at == (dial.Place{}) {
+		return ""
+	}
+	return folder
+}

@@ -31,6 +31,7 @@ type Config struct {
 	Models      Models      `koanf:"models" doc:"Language models; none are needed."`
 	Patrol      Patrol      `koanf:"patrol" doc:"When the estate is looked over."`
 	Investigate Investigate `koanf:"investigate" doc:"Inquiries into incidents."`
+	Workloads   []Workload  `koanf:"workloads" doc:"What should run on the hosts, and what should not."`
 	Fleet       Fleet       `koanf:"fleet" doc:"Other machines, watched by their own agents."`
 
 	places places // of the keys in the file

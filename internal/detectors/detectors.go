@@ -190,3 +190,15 @@ func count[N int | int64](n N, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
+
+// workloadProblem judges a declared workload by what reconciliation found: a
+// reason under the name of the condition.
+func workloadProblem(s detect.Subject, condition string, severity ops.Severity) detect.Verdict {
+	why, ok := s.Resource.Observed.Text(condition)
+	if !ok {
+		return fine("%s is as it should be", s.Resource.Name)
+	}
+	desired, _ := s.Resource.Observed.Text("desired")
+	observed, _ := s.Resource.Observed.Text("observed")
+	return detect.Badf(severity, "%s: %s", s.Resource.Name, why).Fact("desired", "%s", desired).Fact("observed", "%s", observed).AtOnce()
+}

@@ -156,3 +156,26 @@ func (k keeper) TLS() (*tls.Certificate, *x509.CertPool, error) { return k.f.roo
 func (k keeper) Enrol(ctx context.Context, from string, r *linkpb.EnrolRequest) (*linkpb.EnrolResponse, error) {
 	return k.f.enrol(ctx, from, r)
 }
+
+// Agents answers the command direction of the agents that are connected to
+// this server and have said hello, by host.
+func (f *Fleet) Agents() map[string]link.Commander {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make(map[string]link.Commander, len(f.sessions))
+	for id, s := range f.sessions {
+		all[id] = s.down
+	}
+	return all
+}
+
+// Agent answers one of Agents.
+func (f *Fleet) Agent(host string) (link.Commander, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.sessions[host]
+	if s == nil {
+		return nil, false
+	}
+	return s.down, true
+}

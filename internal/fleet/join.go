@@ -140,7 +140,11 @@ func (f *Fleet) admit(ctx context.Context, tx *store.Tx, token string, h *ops.Ho
 		x.Boots = append(slices.DeleteFunc(x.Boots, func(b string) bool { return b == h.BootID }), h.Boots...)
 		x.ConflictAt, x.Conflict = time.Time{}, ""
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	// Its lists may be counted anew.
+	return tx.ForgetListsOf(ctx, h.ID)
 }
 
 // machineOf bounds what a host says marks its machine.

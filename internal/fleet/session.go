@@ -34,6 +34,7 @@ type session struct {
 	f    *Fleet
 	peer *link.Peer
 	id   string // of the host
+	down link.Commander
 
 	mu       sync.Mutex
 	greeted  bool
@@ -46,7 +47,7 @@ type session struct {
 
 // Open takes a connection in; it counts from its hello on.
 func (k keeper) Open(p *link.Peer) (linkpbconnect.UplinkHandler, func()) {
-	s := &session{f: k.f, peer: p, id: p.Cert.Subject.CommonName}
+	s := &session{f: k.f, peer: p, id: p.Cert.Subject.CommonName, down: link.Readable(p.Down)}
 	return s, func() { k.f.ended(s) }
 }
 

@@ -118,6 +118,6 @@ func (r *Reconcile) Suggestions(ctx context.Context) ([]Suggestion, error) {
 		if next == nil {
 			return suggestions, nil
 		}
-		f.After = next
+		f.After = *next
 	}
 }

@@ -47,7 +47,7 @@ type ActionFilter struct {
 	States   []string
 	Host     string
 	Workload string
-	After    *Key
+	After    Key
 	Limit    int
 }
 
@@ -63,7 +63,7 @@ func (v view) Actions(ctx context.Context, f ActionFilter) ([]ops.Action, *Key, 
 	if f.Workload != "" {
 		w.add(`workload_id = $?`, f.Workload)
 	}
-	if f.After != nil {
+	if f.After.ID != "" {
 		w.add(`id < $?`, f.After.ID)
 	}
 	limit := limitOf(f.Limit)

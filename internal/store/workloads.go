@@ -82,7 +82,7 @@ type WorkloadFilter struct {
 	Text     string // in the name
 	Declared bool
 	Problem  bool
-	After    *Key
+	After    Key
 	Limit    int
 }
 
@@ -105,7 +105,7 @@ func (v view) Workloads(ctx context.Context, f WorkloadFilter) ([]ops.Workload, 
 	if f.Problem {
 		w.parts = append(w.parts, `w.problems <> '{}'`)
 	}
-	if f.After != nil {
+	if f.After.ID != "" {
 		w.add(`(w.name, w.id) > ($?, $?)`, f.After.Value, f.After.ID)
 	}
 	limit := limitOf(f.Limit)
@@ -255,4 +255,11 @@ func (tx *Tx) PutResource(ctx context.Context, r ops.Resource) (id string, err e
 func (tx *Tx) NextFence(ctx context.Context) (n int64, err error) {
 	err = tx.q.QueryRowContext(ctx, `UPDATE fence SET last = last + 1 WHERE id = 1 RETURNING last`).Scan(&n)
 	return n, err
+}
+
+// ForgetListsOf lets the lists of a host count from their beginning: its agent
+// is a new one.
+func (tx *Tx) ForgetListsOf(ctx context.Context, hostID string) error {
+	_, err := tx.q.ExecContext(ctx, `UPDATE workload SET sequence = 0, version = version + 1 WHERE host_id = $1`, hostID)
+	return err
 }

@@ -1,0 +1,182 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"reeve/internal/act"
+	"reeve/internal/agent"
+	"reeve/internal/api"
+	"reeve/internal/approver"
+	"reeve/internal/config"
+	"reeve/internal/drivers"
+	"reeve/internal/ops"
+	"reeve/internal/reconcile"
+	"reeve/internal/store"
+	"reeve/internal/workload"
+)
+
+// openWork builds what compares desired with observed, and what carries out
+// operations.
+func (s *Server) openWork(ctx context.Context) error {
+	known := map[string]reconcile.Driver{}
+	for _, d := range drivers.All() {
+		known[d.Name] = reconcile.Driver{State: d.State, Strangers: d.Strangers}
+	}
+	s.reconcile = reconcile.New(reconcile.Options{Log: s.log, Store: s.store, Agents: s.agents, Drivers: known, Changed: func() { s.woken.watch.Wake() }})
+	s.act = act.New(act.Options{Log: s.log, Store: s.store, Server: s.serverID, Ended: s.reconcile.Soon,
+		Agent: func(host string) (act.Agent, bool) {
+			if s.hands != nil && host == s.host.Key {
+				return s.hands, true
+			}
+			return s.fleet.Agent(host)
+		},
+		Can: func(driver string, op workload.Operation) bool {
+			d, ok := drivers.Get(driver)
+			return ok && d.Can(op)
+		}})
+	pin, err := s.openApprovers(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.openHands(pin); err != nil {
+		return err
+	}
+	return s.declareWorkloads(ctx)
+}
+
+// agents answers the agents of this server, its own among them.
+func (s *Server) agents() map[string]reconcile.Agent {
+	all := map[string]reconcile.Agent{}
+	for id, a := range s.fleet.Agents() {
+		all[id] = a
+	}
+	if s.hands != nil {
+		all[s.host.Key] = s.hands
+	}
+	return all
+}
+
+// openApprovers sees to it that somebody may approve: the first start makes
+// the first key, on this machine. It answers what this machine believes.
+func (s *Server) openApprovers(ctx context.Context) (pin string, err error) {
+	sets, err := s.act.Sets(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(sets) == 0 {
+		key, found, err := approver.Read(filepath.Join(s.config.Data, approver.KeyFile))
+		if err == nil && !found {
+			name, _ := os.Hostname() // without one the name is shorter
+			key, err = approver.Make(filepath.Join(s.config.Data, approver.KeyFile), "admin@"+cmp.Or(name, "server"))
+		}
+		if err != nil {
+			return "", err
+		}
+		root := approver.Root(key)
+		if err := s.act.Follow(ctx, root, store.Why{Actor: "server", Reason: "the first start makes the first approver"}); err != nil {
+			return "", err
+		}
+		if err := approver.WritePin(s.config.Data, root.Hash()); err != nil {
+			return "", err
+		}
+	}
+	return approver.ReadPin(s.config.Data)
+}
+
+// openHands lets the agent inside list and, where this machine has the root of
+// the approvers, carry out.
+func (s *Server) openHands(pin string) (err error) {
+	if s.worker == nil {
+		return nil
+	}
+	dir := filepath.Join(s.config.Data, "agent")
+	if s.hands, err = agent.NewHands(s.log, dir, s.logs.env); err != nil || pin == "" {
+		return err
+	}
+	wait, err := s.hands.CommandHere(filepath.Join(dir, "perform"), s.logs.env, s.host.Key, pin)
+	if err == nil {
+		s.push("orders of this machine", func(context.Context) error { wait(); return nil })
+	}
+	return err
+}
+
+// declareWorkloads writes down what the configuration declares, and takes back
+// what it no longer does.
+func (s *Server) declareWorkloads(ctx context.Context) error {
+	if err := workloadErrors(s.config); err != nil {
+		return err
+	}
+	why := store.Why{Actor: "config", Reason: "declared in the configuration"}
+	wanted := map[string]bool{}
+	for _, w := range s.config.Workloads {
+		host := cmp.Or(w.Host, s.host.Key)
+		x, err := s.reconcile.Declare(ctx, reconcile.Declaration{Host: host, Driver: w.Driver, Name: w.Name, Desired: workload.State(cmp.Or(w.Desired, "running")), Source: "config"}, why)
+		if err != nil {
+			s.log.Error("a workload of the configuration cannot be declared", "host", w.Host, "name", w.Name, "err", err)
+			continue // its host may join later; it is declared at the next start
+		}
+		wanted[x.ID] = true
+	}
+	for f := (store.WorkloadFilter{Declared: true, Limit: 1000}); ; {
+		page, next, err := s.store.Workloads(ctx, f)
+		if err != nil {
+			return err
+		}
+		for _, x := range page {
+			if x.Source != "config" || wanted[x.ID] {
+				continue
+			}
+			_, err := s.reconcile.Declare(ctx, reconcile.Declaration{Host: x.HostID, Driver: x.Driver, Name: x.Name}, store.Why{Actor: "config", Reason: "no longer in the configuration"})
+			if err != nil {
+				s.log.Error("a workload that the configuration no longer declares is still declared", "name", x.Name, "err", err)
+			}
+		}
+		if next == nil {
+			return nil
+		}
+		f.After = *next
+	}
+}
+
+// workloadErrors answers the first mistake in the declared workloads.
+func workloadErrors(c config.Config) error {
+	for i, w := range c.Workloads {
+		wrong := ""
+		switch _, ok := drivers.Get(w.Driver); {
+		case !ok:
+			wrong = "driver"
+		case w.Name == "":
+			wrong = "name"
+		case w.Desired != "" && !slices.Contains([]string{"running", "paused", "stopped", "absent"}, w.Desired):
+			wrong = "desired"
+		default:
+			continue
+		}
+		key := "workloads[" + strconv.Itoa(i) + "]." + wrong
+		return c.Because(key, ops.Errorf(ops.Invalid, "%s: a workload has a driver of `reeve drivers`, a name, and is desired running, paused, stopped or absent", key))
+	}
+	return nil
+}
+
+// workOfAPI gives people's words about workloads to those who act on them.
+func (s *Server) workOfAPI() api.Work {
+	return api.Work{Declare: s.reconcile.Declare, Suggestions: s.reconcile.Suggestions, Propose: s.act.Propose, Approve: s.act.Approve, Withdraw: s.act.Withdraw,
+		Sets: s.act.Sets, Follow: s.act.Follow, Drivers: driverViews()}
+}
+
+func driverViews() []api.DriverView {
+	var all []api.DriverView
+	for _, d := range drivers.All() {
+		v := api.DriverView{Name: d.Name, Doc: d.Doc, Permissions: d.Permissions}
+		for _, op := range d.Operations {
+			v.Operations = append(v.Operations, string(op))
+		}
+		all = append(all, v)
+	}
+	return all
+}
