@@ -72,6 +72,11 @@ type Agent struct {
 	counter *journal.Counter
 	started time.Time
 
+	// Of the pass that keeps the connection: the address that was good, how
+	// often addresses were tried since, and whose turn it is.
+	good        string
+	tries, turn int
+
 	mu       sync.Mutex
 	conn     *connection // nil while there is none
 	settings []byte

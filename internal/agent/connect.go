@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"reeve/internal/link"
@@ -48,7 +49,9 @@ func (a *Agent) keepConnected(ctx context.Context) {
 			return
 		case err == nil || time.Since(began) > most:
 			fails = 0
-			wait = rand.N(spread)
+			if wait = rand.N(spread); len(a.joined.server.Others) > 0 {
+				wait /= 3 // the others share the load
+			}
 			a.log.Warn("the connection to the server ended", "err", err)
 		case ops.KindOf(err) == ops.Forbidden, ops.KindOf(err) == ops.Conflict:
 			wait = refused/2 + rand.N(refused/2)
@@ -57,11 +60,48 @@ func (a *Agent) keepConnected(ctx context.Context) {
 			fails++
 			backoff := min(least<<min(fails, 6), most)
 			wait = backoff/2 + rand.N(backoff)
+			if fails <= len(a.joined.server.Others) {
+				wait = rand.N(least) // another server may answer
+			}
 			a.log.Warn("the server cannot be reached", "err", err, "again_in", wait.Round(time.Second))
 		}
 		a.note(err)
 	}
 }
+
+// next answers the address to try: the one that was good, then the others in
+// turn.
+func (a *Agent) next() string {
+	all := append([]string{a.joined.server.Address}, a.joined.server.Others...)
+	if a.tries == 0 && slices.Contains(all, a.good) {
+		a.tries++
+		return a.good
+	}
+	where := all[a.turn%len(all)]
+	a.turn++
+	a.tries++
+	a.good = where
+	return where
+}
+
+// takeAddresses keeps where the other servers are.
+func (a *Agent) takeAddresses(all []string) {
+	others := slices.DeleteFunc(slices.Clone(all), func(x string) bool {
+		_, err := link.ParseAddress(x)
+		return err != nil || x == a.joined.server.Address
+	})
+	slices.Sort(others)
+	if len(all) == 0 || slices.Equal(others, a.joined.server.Others) || len(others) > maxServers {
+		return
+	}
+	a.joined.server.Others = others
+	if err := keepServer(a.o.Data, a.joined.server); err != nil {
+		a.log.Warn("the addresses of the other servers cannot be kept", "err", err)
+	}
+}
+
+// maxServers bounds the addresses that are kept.
+const maxServers = 32
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
@@ -76,7 +116,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // connect runs one connection until it ends.
 func (a *Agent) connect(ctx context.Context) error {
-	address, err := link.ParseAddress(a.joined.server.Address)
+	where := a.next()
+	address, err := link.ParseAddress(where)
 	if err != nil {
 		return err
 	}
@@ -94,7 +135,8 @@ func (a *Agent) connect(ctx context.Context) error {
 	if err := c.hello(ctx); err != nil {
 		return err
 	}
-	a.log.Info("connected to the server", "address", a.joined.server.Address)
+	a.log.Info("connected to the server", "address", where)
+	a.tries = 0
 	a.mu.Lock()
 	a.conn = c
 	a.mu.Unlock()
@@ -129,6 +171,7 @@ func (c *connection) hello(ctx context.Context) error {
 	}
 	a.takeTrust(answer.GetTrust())
 	a.takeSettings(answer.GetSettings())
+	a.takeAddresses(answer.GetAddresses())
 	a.heard()
 	return nil
 }

@@ -33,8 +33,11 @@ type joined struct {
 
 // A server is where an agent belongs.
 type server struct {
-	Address string `json:"address"`
-	Name    string `json:"name"` // of this host there
+	Address string `json:"address"` // with which it joined
+	// Others are addresses that servers named since, to be tried when the
+	// first does not answer.
+	Others []string `json:"others,omitempty"`
+	Name   string   `json:"name"` // of this host there
 	// Approvers is the hash of the root of those who may approve changes here;
 	// it came with the line to join with and never from the server.
 	Approvers string `json:"approvers,omitempty"`

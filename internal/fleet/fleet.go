@@ -39,6 +39,12 @@ type Options struct {
 	// Proven reports whether something else than agents shows that the
 	// server's own network works.
 	Proven func(context.Context) bool
+	// Begun is called when a host has connected, before its first report: what
+	// is remembered of it may be another server's by now.
+	Begun func(ctx context.Context, host string) error
+	// Addresses answers where agents reach the servers that live, this one
+	// first.
+	Addresses func(context.Context) []string
 	// Moved is called after hosts moved: a hint for whoever watches.
 	Moved   func()
 	Server  string // ID of this server

@@ -75,6 +75,9 @@ func (s *session) hello(ctx context.Context, r *linkpb.HelloRequest) (*linkpb.He
 	if h, err = s.note(ctx, h, r, protocol); err != nil {
 		return nil, err
 	}
+	if err := s.f.Begun(ctx, s.id); err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	settings := s.f.Settings(h)
 	s.mu.Lock()
@@ -85,7 +88,7 @@ func (s *session) hello(ctx context.Context, r *linkpb.HelloRequest) (*linkpb.He
 	s.mu.Unlock()
 	s.f.begin(s)
 	return &linkpb.HelloResponse{Protocol: protocol, NowMs: now.UnixMilli(), HeartbeatMs: h.Beat().Milliseconds(), BytesPerS: h.BytesPerS,
-		Trust: trust, Settings: settings, Sequence: h.Sequence, Name: h.Name}, nil
+		Trust: trust, Settings: settings, Sequence: h.Sequence, Name: h.Name, Addresses: s.f.Addresses(ctx)}, nil
 }
 
 // known answers the host of the certificate, if it may speak.

@@ -63,6 +63,9 @@ func (s *Store) Tx(ctx context.Context, now time.Time, f func(*Tx) error) error 
 	}
 	defer t.Rollback()
 	tx := &Tx{view: view{t}, now: now.Truncate(time.Millisecond).UTC()}
+	if err := tx.underLease(ctx); err != nil {
+		return err
+	}
 	if err := f(tx); err != nil {
 		return err
 	}
