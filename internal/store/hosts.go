@@ -214,9 +214,11 @@ type Clock struct {
 }
 
 // SaveClocks writes clocks, many to a statement and without transitions. A
-// clock never goes back: another server may have heard of the host later.
+// clock never goes back, and what came with an older heartbeat counts for
+// nothing: another server may have heard of the host later.
 func (tx *Tx) SaveClocks(ctx context.Context, clocks []Clock) error {
 	const columns = 9
+	const newer = `WHEN excluded.heartbeat_ms >= host_clock.heartbeat_ms`
 	for part := range slices.Chunk(clocks, 100) {
 		args := make([]any, 0, len(part)*columns)
 		for _, c := range part {
@@ -228,7 +230,10 @@ func (tx *Tx) SaveClocks(ctx context.Context, clocks []Clock) error {
 			proof_ms = CASE WHEN excluded.proof_ms > host_clock.proof_ms THEN excluded.proof_ms ELSE host_clock.proof_ms END,
 			report_ms = CASE WHEN excluded.report_ms > host_clock.report_ms THEN excluded.report_ms ELSE host_clock.report_ms END,
 			sequence = CASE WHEN excluded.sequence > host_clock.sequence THEN excluded.sequence ELSE host_clock.sequence END,
-			skew_ms = excluded.skew_ms, spooled = excluded.spooled, address = excluded.address, server = excluded.server`, args...)
+			skew_ms = CASE `+newer+` THEN excluded.skew_ms ELSE host_clock.skew_ms END,
+			spooled = CASE `+newer+` THEN excluded.spooled ELSE host_clock.spooled END,
+			address = CASE `+newer+` THEN excluded.address ELSE host_clock.address END,
+			server = CASE `+newer+` THEN excluded.server ELSE host_clock.server END`, args...)
 		if err != nil {
 			return fmt.Errorf("save clocks of hosts: %w", err)
 		}
