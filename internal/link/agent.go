@@ -130,6 +130,11 @@ func (d Dialer) Enrol(ctx context.Context, fingerprint string, r *linkpb.EnrolRe
 	if err != nil {
 		return nil, err
 	}
+	return d.EnrolOver(ctx, plain, fingerprint, r)
+}
+
+// EnrolOver is Enrol over a connection that is there already, which it closes.
+func (d Dialer) EnrolOver(ctx context.Context, plain net.Conn, fingerprint string, r *linkpb.EnrolRequest) (*linkpb.EnrolResponse, error) {
 	session, _, err := d.session(ctx, plain, joinTLS(fingerprint, d.Now))
 	if err != nil {
 		return nil, err
