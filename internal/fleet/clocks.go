@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/internal/pki"
 	"reeve/internal/store"
 )
 
@@ -175,12 +176,12 @@ func (f *Fleet) expel(ctx context.Context) error {
 	if len(here) == 0 {
 		return nil
 	}
-	hosts, err := f.store.Hosts(ctx, true)
+	keys, err := f.store.HostKeys(ctx)
 	if err != nil {
 		return err
 	}
-	for _, h := range hosts {
-		if s := here[h.ID]; s != nil && s.allowed(h) != nil {
+	for id, s := range here {
+		if keys[id] != pki.Fingerprint(s.peer.Cert) {
 			s.peer.Close()
 		}
 	}

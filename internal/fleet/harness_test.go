@@ -16,6 +16,7 @@ import (
 	"reeve/internal/fleet"
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
+	"reeve/internal/loop"
 	"reeve/internal/ops"
 	"reeve/internal/pki"
 	"reeve/internal/secret"
@@ -32,6 +33,7 @@ type server struct {
 	t     *testing.T
 	store *store.Store
 	fleet *fleet.Fleet
+	loops []*loop.Loop
 	pass  map[string]func(context.Context) error
 	// open opens the way to it.
 	open func() (net.Conn, error)
@@ -58,7 +60,8 @@ func serve(t *testing.T, st *store.Store, keys string, change ...func(*fleet.Opt
 		t.Fatal(err)
 	}
 	s.pass = map[string]func(context.Context) error{}
-	for _, l := range s.fleet.Loops() {
+	s.loops = s.fleet.Loops()
+	for _, l := range s.loops {
 		s.pass[l.Name] = l.Pass
 	}
 	return s

@@ -54,7 +54,9 @@ func TestATokenEndsAfterAnHour(t *testing.T) {
 		const token = "rvj_of-an-hour-ago"
 		sum := sha256.Sum256([]byte(token))
 		made.ID, made.ExpiresAt = ops.NewID(ops.InviteID), now.Add(-time.Millisecond)
-		err = s.store.Tx(t.Context(), now, func(tx *store.Tx) error { return tx.AddInvitation(t.Context(), made, hex.EncodeToString(sum[:]), admin) })
+		err = s.store.Tx(t.Context(), now, func(tx *store.Tx) error {
+			return tx.AddInvitation(t.Context(), made, hex.EncodeToString(sum[:]), admin)
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

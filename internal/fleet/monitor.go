@@ -39,7 +39,7 @@ func (f *Fleet) judge(ctx context.Context) error {
 	for _, h := range hosts {
 		e.Hosts = append(e.Hosts, f.ages(h, now, uptime))
 	}
-	e.Proven = f.proven(ctx, e.Hosts)
+	e.Proven = f.proven(ctx, e)
 	moves, blind := reach.Judge(e)
 	f.note(Blindness{Tripped: blind.Tripped, Silent: blind.Silent, Expected: blind.Expected, Judging: true})
 	if err := f.noteQuiet(ctx, now, hosts, e, fence); err != nil {
@@ -92,10 +92,10 @@ func (f *Fleet) ages(h ops.Host, now time.Time, uptime time.Duration) reach.Host
 
 // proven reports whether the server's own network was seen to work: an agent
 // on another machine answers, or what the configuration names does.
-func (f *Fleet) proven(ctx context.Context, hosts []reach.Host) bool {
+func (f *Fleet) proven(ctx context.Context, e reach.Estate) bool {
 	waits := false
-	for _, h := range hosts {
-		if !h.Local && h.Proof < reach.Quiet && h.State != ops.HostHeld {
+	for _, h := range e.Hosts {
+		if !h.Local && h.Proof < min(reach.Quiet, e.Uptime) && h.State != ops.HostHeld {
 			return true
 		}
 		waits = waits || h.State == ops.HostHeld && h.InState >= reach.HeldFor

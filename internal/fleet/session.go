@@ -141,20 +141,12 @@ func (s *session) known(ctx context.Context) (ops.Host, error) {
 		return h, ops.Errorf(ops.Forbidden, "this server does not know the host; ask for a line to join with: `reeve host add NAME`")
 	case err != nil:
 		return h, err
-	}
-	return h, s.allowed(h)
-}
-
-// allowed says why the agent of a host may not speak with the certificate of
-// this connection, nil when it may.
-func (s *session) allowed(h ops.Host) error {
-	switch {
 	case h.State == ops.HostRemoved:
-		return ops.Errorf(ops.Forbidden, "the host was removed from Reeve; to have it back, ask for a line: `reeve host add %s`", h.Name)
+		return h, ops.Errorf(ops.Forbidden, "the host was removed from Reeve; to have it back, ask for a line: `reeve host add %s`", h.Name)
 	case h.State == ops.HostPending, h.KeyID != pki.Fingerprint(s.peer.Cert):
-		return ops.Errorf(ops.Forbidden, "the certificate of the host was revoked; ask for a line to join again: `reeve host add %s`", h.Name)
+		return h, ops.Errorf(ops.Forbidden, "the certificate of the host was revoked; ask for a line to join again: `reeve host add %s`", h.Name)
 	}
-	return nil
+	return h, nil
 }
 
 // note writes what is new of the host.

@@ -108,7 +108,7 @@ func (h Host) judge(e Estate, blind Blindness) (ops.HostEvent, string) {
 		switch {
 		case h.back(e.Uptime):
 			return ops.HostReturn, "it reported again"
-		case h.InState >= HeldFor && e.Proven:
+		case h.InState >= HeldFor && e.Proven && e.Uptime >= StartGrace:
 			return ops.HostSilence, fmt.Sprintf("silent for %s while the server's own network works", age(h.Beat))
 		}
 	case ops.HostUnreachable:

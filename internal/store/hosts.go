@@ -46,6 +46,23 @@ func (v view) Hosts(ctx context.Context, removed bool) ([]ops.Host, error) {
 	return collectRows(rows, func(r *sql.Rows) (ops.Host, error) { return scanHost(r) })
 }
 
+// HostKeys answers, by its ID, which key each host may speak with now: its
+// fingerprint, "" for none.
+func (v view) HostKeys(ctx context.Context) (map[string]string, error) {
+	rows, err := v.q.QueryContext(ctx, `SELECT id, CASE WHEN state IN ('pending', 'removed') THEN '' ELSE key_id END FROM host`)
+	if err != nil {
+		return nil, fmt.Errorf("read keys of hosts: %w", err)
+	}
+	keys := map[string]string{}
+	_, err = collectRows(rows, func(r *sql.Rows) (struct{}, error) {
+		var id, key string
+		err := r.Scan(&id, &key)
+		keys[id] = key
+		return struct{}{}, err
+	})
+	return keys, err
+}
+
 // Host answers one host by its ID.
 func (v view) Host(ctx context.Context, id string) (ops.Host, error) {
 	h, err := scanHost(v.q.QueryRowContext(ctx, `SELECT `+hostColumns+hostTables+` WHERE h.id = $1`, id))
