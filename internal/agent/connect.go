@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
 	"reeve/internal/ops"
@@ -32,6 +34,8 @@ type connection struct {
 	a    *Agent
 	link *link.Conn
 	beat time.Duration
+	// bytesPerS is the cap that the server set; 0 for none.
+	bytesPerS int64
 }
 
 // keepConnected opens a connection again whenever it ends. Waits are drawn, so
@@ -148,7 +152,17 @@ func (a *Agent) connect(ctx context.Context) error {
 	return c.serve(ctx)
 }
 
+// hello says who this is. An agent that learns of other authorities by the
+// answer says so at once: the server waits for that before it changes to them.
 func (c *connection) hello(ctx context.Context) error {
+	changed, err := c.sayHello(ctx)
+	if err == nil && changed {
+		_, err = c.sayHello(ctx)
+	}
+	return err
+}
+
+func (c *connection) sayHello(ctx context.Context) (trustChanged bool, err error) {
 	a := c.a
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -160,20 +174,21 @@ func (c *connection) hello(ctx context.Context) error {
 	}
 	answer, err := c.link.Up.Hello(ctx, ask)
 	if err != nil {
-		return link.FromWire(err)
+		return false, link.FromWire(err)
 	}
 	if c.beat = time.Duration(answer.GetHeartbeatMs()) * time.Millisecond; c.beat < time.Second {
 		c.beat = ops.HeartbeatEvery
 	}
-	c.link.Cap(answer.GetBytesPerS())
+	c.bytesPerS = answer.GetBytesPerS()
+	c.link.Cap(c.bytesPerS)
 	if err := a.counter.AtLeast(answer.GetSequence()); err != nil {
-		return err
+		return false, err
 	}
-	a.takeTrust(answer.GetTrust())
+	trustChanged = a.takeTrust(answer.GetTrust())
 	a.takeSettings(answer.GetSettings())
 	a.takeAddresses(answer.GetAddresses())
 	a.heard()
-	return nil
+	return trustChanged, nil
 }
 
 // serve beats, sends what waits and renews the certificate, until the
@@ -217,9 +232,12 @@ func (c *connection) heartbeat(ctx context.Context) error {
 	if err != nil {
 		return link.FromWire(err)
 	}
-	a.takeTrust(answer.GetTrust())
+	changed := a.takeTrust(answer.GetTrust())
 	a.takeSettings(answer.GetSettings())
 	a.heard()
+	if changed {
+		return c.hello(ctx)
+	}
 	return nil
 }
 
@@ -252,16 +270,26 @@ func (c *connection) drain(ctx context.Context) error {
 }
 
 func (c *connection) report(ctx context.Context, r ops.Report, replayed bool) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	if c.a.o.ClockOffset != 0 {
 		r = shifted(r, c.a.o.ClockOffset)
 	}
-	_, err := c.link.Up.Report(ctx, &linkpb.ReportRequest{Report: link.PackReport(r), Replayed: replayed})
+	ask := &linkpb.ReportRequest{Report: link.PackReport(r), Replayed: replayed}
+	ctx, cancel := context.WithTimeout(ctx, c.timeFor(proto.Size(ask)))
+	defer cancel()
+	_, err := c.link.Up.Report(ctx, ask)
 	if err == nil {
 		c.a.heard()
 	}
 	return link.FromWire(err)
+}
+
+// timeFor answers how long a message may take: under a cap a large one needs
+// its time, and would never get through without it.
+func (c *connection) timeFor(bytes int) time.Duration {
+	if c.bytesPerS <= 0 {
+		return callTimeout
+	}
+	return callTimeout + 2*time.Duration(bytes)*time.Second/time.Duration(c.bytesPerS)
 }
 
 // shifted answers a report as a host with a wrong clock would make it.
@@ -275,7 +303,14 @@ func shifted(r ops.Report, by time.Duration) ops.Report {
 			s.At = s.At.Add(by)
 			samples[j] = s
 		}
-		o.Samples = samples
+		events := make([]ops.Event, len(o.Events))
+		for j, e := range o.Events {
+			if !e.At.IsZero() {
+				e.At = e.At.Add(by)
+			}
+			events[j] = e
+		}
+		o.Samples, o.Events = samples, events
 		observations[i] = o
 	}
 	r.Observations = observations
@@ -317,11 +352,11 @@ func (c *connection) renew(ctx context.Context) error {
 	return nil // the server ends the connection when the old one ends; the next one begins with the new
 }
 
-// takeTrust keeps authorities that the server names: it came over a
-// connection that the ones before vouch for.
-func (a *Agent) takeTrust(trust [][]byte) {
+// takeTrust keeps authorities that the server names, and reports whether they
+// are others than before: they came over a connection that those vouch for.
+func (a *Agent) takeTrust(trust [][]byte) (changed bool) {
 	if len(trust) == 0 || sameTrust(trust, a.joined) {
-		return
+		return false
 	}
 	parsed, err := pki.ParseTrust(trust)
 	if err == nil {
@@ -329,15 +364,11 @@ func (a *Agent) takeTrust(trust [][]byte) {
 	}
 	if err != nil {
 		a.log.Error("the server's authorities cannot be kept", "err", err)
-		return
+		return false
 	}
 	a.joined.trust = parsed
 	a.log.Info("the authorities to trust changed", "count", len(parsed))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.conn != nil { // say hello again, so that the server knows
-		a.conn.link.Close()
-	}
+	return true
 }
 
 func sameTrust(trust [][]byte, j joined) bool {

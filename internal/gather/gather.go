@@ -113,7 +113,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	<-ctx.Done()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	return errors.Join(group.Stop(stopping), w.Close(stopping))
+	if err := errors.Join(group.Stop(stopping), w.Close(stopping)); err != nil {
+		return err
+	}
+	return w.handOver(stopping) // what came in since the last pass
 }
 
 // Close stops the collectors under way and waits for them. When ctx ends

@@ -33,7 +33,7 @@ const DefaultPort = "7434"
 // ParseAddress reads an address.
 func ParseAddress(text string) (Address, error) {
 	u, err := url.Parse(strings.TrimSpace(text))
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return Address{}, ops.Errorf(ops.Invalid, "the address %q is neither reeve://HOST:PORT nor https://HOST", text)
 	}
 	switch u.Scheme {
@@ -102,7 +102,17 @@ func (c *Conn) Cap(bytesPerS int64) { c.capped.set(bytesPerS) }
 
 // Dial opens a connection and answers commands that come over it.
 func (d Dialer) Dial(ctx context.Context, down linkpbconnect.DownlinkHandler) (*Conn, error) {
-	session, capped, err := d.session(ctx, hostTLS(d.Cert, d.Trust, d.Now))
+	plain, err := d.Address.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.Over(ctx, plain, down)
+}
+
+// Over is Dial over a connection that is there already, which it closes on an
+// error.
+func (d Dialer) Over(ctx context.Context, plain net.Conn, down linkpbconnect.DownlinkHandler) (*Conn, error) {
+	session, capped, err := d.session(ctx, plain, hostTLS(d.Cert, d.Trust, d.Now))
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +126,16 @@ func (d Dialer) Dial(ctx context.Context, down linkpbconnect.DownlinkHandler) (*
 // Enrol asks for a certificate with a token, of a server whose authority has
 // the given fingerprint.
 func (d Dialer) Enrol(ctx context.Context, fingerprint string, r *linkpb.EnrolRequest) (*linkpb.EnrolResponse, error) {
-	session, _, err := d.session(ctx, joinTLS(fingerprint, d.Now))
+	plain, err := d.Address.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.EnrolOver(ctx, plain, fingerprint, r)
+}
+
+// EnrolOver is Enrol over a connection that is there already, which it closes.
+func (d Dialer) EnrolOver(ctx context.Context, plain net.Conn, fingerprint string, r *linkpb.EnrolRequest) (*linkpb.EnrolResponse, error) {
+	session, _, err := d.session(ctx, plain, joinTLS(fingerprint, d.Now))
 	if err != nil {
 		return nil, err
 	}
@@ -127,11 +146,7 @@ func (d Dialer) Enrol(ctx context.Context, fingerprint string, r *linkpb.EnrolRe
 	return answer, FromWire(err)
 }
 
-func (d Dialer) session(ctx context.Context, config *tls.Config) (*yamux.Session, *capped, error) {
-	plain, err := d.Address.dial(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
+func (d Dialer) session(ctx context.Context, plain net.Conn, config *tls.Config) (*yamux.Session, *capped, error) {
 	limited := newCapped(plain, d.BytesPerS)
 	conn := tls.Client(limited, config)
 	shaking, cancel := context.WithTimeout(ctx, handshakeTimeout)
