@@ -67,7 +67,7 @@ func (s *Server) checkChannel(ctx context.Context, channel string) error {
 }
 
 // auditObjects are kinds of things that the audit tells of.
-var auditObjects = []string{"finding", "incident", "delivery", "resource", "check", "channel", "user", "token", "settings", "run", "investigation", "note"}
+var auditObjects = []string{"finding", "incident", "delivery", "host", "invitation", "authority", "resource", "check", "channel", "user", "token", "settings", "run", "investigation", "note"}
 
 // checkObject refuses a kind of thing that the audit never told of.
 func (s *Server) checkObject(ctx context.Context, object string) error {
