@@ -15,6 +15,7 @@ import (
 
 	"reeve/internal/collect"
 	"reeve/internal/collectors"
+	"reeve/internal/command"
 	"reeve/internal/gather"
 	"reeve/internal/journal"
 	"reeve/internal/link"
@@ -143,7 +144,7 @@ func (a *Agent) openHands() (err error) {
 	}
 	pin := a.joined.server.Approvers
 	switch {
-	case readOnly || pin == "":
+	case command.ReadOnly || pin == "":
 	case a.o.PerformHere:
 		wait, err := a.hands.CommandHere(filepath.Join(a.o.Data, "perform"), a.env, a.id.Key, pin)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"reeve/internal/command"
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
 	"reeve/internal/ops"
@@ -168,7 +169,7 @@ func (c *connection) sayHello(ctx context.Context) (trustChanged bool, err error
 	defer cancel()
 	host := link.PackHost(a.id)
 	host.Machine = a.machine
-	ask := &linkpb.HelloRequest{Protocols: link.Protocols, Version: a.o.Version, ReadOnly: readOnly, Host: host, NowMs: a.clock().UnixMilli()}
+	ask := &linkpb.HelloRequest{Protocols: link.Protocols, Version: a.o.Version, ReadOnly: command.ReadOnly, Host: host, NowMs: a.clock().UnixMilli()}
 	for _, t := range a.joined.trust {
 		ask.Trust = append(ask.Trust, pki.Fingerprint(t))
 	}

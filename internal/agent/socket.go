@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"reeve/internal/command"
 	"reeve/internal/gather"
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
@@ -23,7 +24,7 @@ const PerformSocket = "/run/reeve-agent/perform.sock"
 // Perform runs the part that carries out orders, behind a socket on this
 // machine, until ctx ends. It speaks with nobody else and needs no network.
 func Perform(ctx context.Context, log *slog.Logger, o Options, socket string) error {
-	if readOnly {
+	if command.ReadOnly {
 		return ops.Errorf(ops.Forbidden, "this build of the agent cannot change anything")
 	}
 	j, err := readJoined(o.Data)
