@@ -171,5 +171,8 @@ func (s *Server) rotate(ctx context.Context, q struct {
 		Reason string `json:"reason,omitempty"`
 	} `body:""`
 }) (fleet.Authority, error) {
+	if err := checkReason(q.Body.Reason); err != nil {
+		return fleet.Authority{}, err
+	}
 	return s.deps.Fleet.Rotate(ctx, q.Body.Finish, q.Body.Force, rest.CallerOf(ctx).Why(q.Body.Reason))
 }

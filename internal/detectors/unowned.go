@@ -26,5 +26,7 @@ var _ = all.Add(detect.Definition{
 })
 
 func workloadUnowned(s detect.Subject) detect.Verdict {
-	return workloadProblem(s, "unowned", ops.Warning)
+	v := workloadProblem(s, "unowned", ops.Warning)
+	v.Hold = nil
+	return v
 }
