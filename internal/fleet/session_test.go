@@ -249,6 +249,28 @@ func TestTheCommandDirectionIsProven(t *testing.T) {
 	})
 }
 
+func TestWhatIsStoredIsNotCurrentAfterAStart(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		keys := t.TempDir()
+		as := func(o *fleet.Options) { o.Server = "srv_a" }
+		s := serve(t, st, keys, as).onTCP()
+		a := s.joined("web1", "b1")
+		if _, err := send(a.online(s), a.report(1)); err != nil {
+			t.Fatal(err)
+		}
+		s.run("fleet_clocks", "fleet_monitor")
+		if noted, err := st.QuietHosts(t.Context()); err != nil || len(noted) != 0 {
+			t.Fatalf("while it reports: %v, %v", noted, err)
+		}
+		s.close()
+		again := serve(t, st, keys, as)
+		if noted, err := st.QuietHosts(t.Context()); err != nil || !noted[a.id.Key] {
+			t.Errorf("at the next start: %v, %v", noted, err)
+		}
+		again.close()
+	})
+}
+
 func TestSettingsAreToldWhenTheyChange(t *testing.T) {
 	settings := `{"collectors":{}}`
 	var mu sync.Mutex

@@ -10,6 +10,7 @@ import (
 	"reeve/internal/fleet"
 	"reeve/internal/ops"
 	"reeve/internal/reach"
+	"reeve/internal/store"
 	"reeve/internal/watch"
 )
 
@@ -70,12 +71,12 @@ func TestADeadHostStaysDeadWhileTheServerStarts(t *testing.T) {
 		w.start()
 		for range 60 {
 			w.pass(5 * time.Second)
-			if got := w.active(); got != "host_unreachable@h000" {
-				t.Fatalf("active: %q", got)
+			if got, n := w.active(), w.states(); got != "host_unreachable@h000" || n[ops.HostUnreachable] != 1 {
+				t.Fatalf("active: %q; hosts: %v", got, n)
 			}
 		}
-		if i := w.incidents(); len(i) != 1 || w.states()[ops.HostUnreachable] != 1 {
-			t.Errorf("%+v, %v", i, w.states())
+		if i := w.incidents(); len(i) != 1 {
+			t.Errorf("%+v", i)
 		}
 	})
 }
@@ -218,6 +219,38 @@ func TestMaintenanceOfADeadHostIsNoRecovery(t *testing.T) {
 		}
 		if n := w.states(); n[ops.HostUnreachable] != 1 || len(w.incidents()) != 1 {
 			t.Errorf("hosts: %v, incidents: %d", n, len(w.incidents()))
+		}
+	})
+}
+
+func TestWhatIsOnAHostInMaintenanceIsFoundAndKeptBack(t *testing.T) {
+	in(t, 3, func(w *world) {
+		if _, err := w.fleet.Maintain(context.Background(), "h001", time.Now().Add(time.Hour), admin); err != nil {
+			t.Fatal(err)
+		}
+		w.nodes[0].setSick(true)
+		w.nodes[1].setSick(true)
+		w.passUntil(10*time.Minute, "both are found", func() bool { return w.active() == "container_unhealthy@h000 container_unhealthy@h001" })
+		kept := func() (hosts []string) {
+			all, _, err := w.store.Findings(context.Background(), store.FindingFilter{Active: true, All: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range all {
+				if f.Suppression.Active(time.Now(), f.Severity) {
+					hosts = append(hosts, f.Suppression.Host)
+				}
+			}
+			return hosts
+		}
+		if got := kept(); len(got) != 1 || got[0] != "h001" {
+			t.Errorf("kept back: %v", got)
+		}
+		if _, err := w.fleet.EndMaintenance(context.Background(), "h001", admin); err != nil {
+			t.Fatal(err)
+		}
+		if got := kept(); len(got) != 0 {
+			t.Errorf("kept back after it: %v", got)
 		}
 	})
 }

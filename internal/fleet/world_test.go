@@ -274,6 +274,7 @@ type node struct {
 	name       string
 	containers int
 	sequence   int64
+	sick       bool // its first container is not healthy
 
 	mu    sync.Mutex
 	cut   bool
@@ -327,6 +328,12 @@ func (n *node) setContainers(count int) {
 	n.agent.mu.Lock()
 	defer n.agent.mu.Unlock()
 	n.containers = count
+}
+
+func (n *node) setSick(sick bool) {
+	n.agent.mu.Lock()
+	defer n.agent.mu.Unlock()
+	n.sick = sick
 }
 
 func (w *world) setProbe(works bool) {
@@ -408,15 +415,18 @@ func (n *node) whole() *linkpb.ReportRequest {
 	now := time.Now()
 	n.agent.mu.Lock()
 	n.sequence++
-	number, containers := n.sequence, n.containers
+	number, containers, sick := n.sequence, n.containers, n.sick
 	n.agent.mu.Unlock()
 	key := func(source, key string) ops.ResourceKey {
 		return ops.ResourceKey{Host: n.id.Key, Source: source, Key: key}
 	}
 	docker := ops.Observation{Collector: "docker", Started: now, EveryMS: beatEvery.Milliseconds(), Complete: []ops.Kind{ops.KindContainer}}
 	for i := range containers {
-		k := key("docker", fmt.Sprint("c", i))
-		docker.Sightings = append(docker.Sightings, ops.Sighting{Key: k, Kind: ops.KindContainer, Name: k.Key, Observed: ops.Attrs{"state": "running", "health": "healthy"}})
+		k, health := key("docker", fmt.Sprint("c", i)), "healthy"
+		if sick && i == 0 {
+			health = "unhealthy"
+		}
+		docker.Sightings = append(docker.Sightings, ops.Sighting{Key: k, Kind: ops.KindContainer, Name: k.Key, Observed: ops.Attrs{"state": "running", "health": health}})
 		docker.Samples = append(docker.Samples, ops.Sample{Resource: k, Metric: "container_cpu_cores", At: now, Value: 0.1})
 	}
 	for _, name := range []string{"cpu", "docker"} {

@@ -152,13 +152,22 @@ func (d Dialer) session(ctx context.Context, plain net.Conn, config *tls.Config)
 	shaking, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(shaking); err != nil {
-		plain.Close()
+		limited.Close()
 		return nil, nil, handshakeFailure(err)
 	}
 	session, err := yamux.Client(conn, muxConfig())
 	if err != nil {
-		plain.Close()
+		limited.Close()
 		return nil, nil, err
+	}
+	// The handshake of TLS 1.3 ends here before the server has looked at the
+	// certificate of this side: only an answer says that it counts.
+	if _, err := session.Ping(); err != nil {
+		session.Close()
+		if _, refused := conn.Read(make([]byte, 1)); refused != nil {
+			err = refused // why the session ended
+		}
+		return nil, nil, handshakeFailure(err)
 	}
 	return session, limited, nil
 }
@@ -171,8 +180,8 @@ func handshakeFailure(err error) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return ops.Because(ops.Forbidden, err, "the server's certificate is not of the authority that this agent trusts, or the clocks differ: %v", err)
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return ops.Because(ops.Forbidden, err, "the server refuses the certificate of this agent: %v", alert)
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		return ops.Because(ops.Forbidden, err, "the server refuses the certificate of this agent: %v", alert.Err)
 	}
 	return err
 }
@@ -181,15 +190,24 @@ func handshakeFailure(err error) error {
 type capped struct {
 	net.Conn
 	limit *rate.Limiter
+	open  context.Context // ends with the connection
+	end   context.CancelFunc
 }
 
 // burst is the most that is written at once under a cap.
 const burst = 16 << 10
 
 func newCapped(c net.Conn, bytesPerS int64) *capped {
-	x := &capped{c, rate.NewLimiter(rate.Inf, burst)}
+	x := &capped{Conn: c, limit: rate.NewLimiter(rate.Inf, burst)}
+	x.open, x.end = context.WithCancel(context.Background())
 	x.set(bytesPerS)
 	return x
+}
+
+// Close also ends the wait of a write.
+func (c *capped) Close() error {
+	c.end()
+	return c.Conn.Close()
 }
 
 func (c *capped) set(bytesPerS int64) {
@@ -203,7 +221,7 @@ func (c *capped) set(bytesPerS int64) {
 func (c *capped) Write(b []byte) (n int, err error) {
 	for len(b) > 0 {
 		part := b[:min(len(b), burst)]
-		if err := c.limit.WaitN(context.Background(), len(part)); err != nil {
+		if err := c.limit.WaitN(c.open, len(part)); err != nil {
 			return n, err
 		}
 		m, err := c.Conn.Write(part)
