@@ -31,8 +31,13 @@ const (
 
 // Options are what an agent is started with.
 type Options struct {
-	Data    string
-	Roots   gather.Roots
+	Data string
+	// Etc is where root keeps what the agent believes; "" for Data.
+	Etc   string
+	Roots gather.Roots
+	// Live says that Roots are of the machine this process runs on though its
+	// root is not /: the agent is in a container.
+	Live    bool
 	Labels  map[string]string
 	Version string
 	// Spool bounds what waits on the disk, in bytes; zero for 64 MiB.
@@ -44,6 +49,9 @@ type Options struct {
 	// in this process instead.
 	Socket      string
 	PerformHere bool
+	// PerformState is where the part that performs keeps its receipts; "" for
+	// a folder in Data.
+	PerformState string
 	// ClockOffset is added to the clock that the agent tells its server; tests
 	// of wrong clocks set it.
 	ClockOffset time.Duration
@@ -53,7 +61,7 @@ type Options struct {
 func (o Options) env(log *slog.Logger) collect.Env {
 	r := o.Roots
 	r.StateDir = o.collectorsDir()
-	if r.Root != "" && r.Root != "/" {
+	if r.Root != "" && r.Root != "/" && !o.Live {
 		return gather.RecordedEnv(log, r)
 	}
 	return gather.LiveEnv(log, r)
@@ -136,11 +144,11 @@ func (a *Agent) openHands() (err error) {
 	if a.hands, err = NewHands(a.log, a.o.Data, a.env); err != nil {
 		return err
 	}
-	pin := a.joined.server.Approvers
+	pin, ok := a.o.orders(a.log)
 	switch {
-	case readOnly || pin == "":
+	case readOnly || !ok:
 	case a.o.PerformHere:
-		wait, err := a.hands.CommandHere(filepath.Join(a.o.Data, "perform"), a.env, a.id.Key, pin)
+		wait, err := a.hands.CommandHere(a.o.performState(), a.env, pin.Host, pin.Approvers)
 		if err != nil {
 			return err
 		}

@@ -35,9 +35,6 @@ type joined struct {
 type server struct {
 	Address string `json:"address"`
 	Name    string `json:"name"` // of this host there
-	// Approvers is the hash of the root of those who may approve changes here;
-	// it came with the line to join with and never from the server.
-	Approvers string `json:"approvers,omitempty"`
 }
 
 // notJoined says what to do about an agent without a server.
