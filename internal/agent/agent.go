@@ -52,6 +52,11 @@ type Options struct {
 	// PerformState is where the part that performs keeps its receipts; "" for
 	// a folder in Data.
 	PerformState string
+	// Program is where the running program is; "" to find it. TrialTime is how
+	// long it may take to reach the server after it was put there; 0 for
+	// TrialTime.
+	Program   string
+	TrialTime time.Duration
 	// ClockOffset is added to the clock that the agent tells its server; tests
 	// of wrong clocks set it.
 	ClockOffset time.Duration
@@ -79,6 +84,7 @@ type Agent struct {
 	spool   *journal.Spool
 	counter *journal.Counter
 	started time.Time
+	trial   *onTrial // nil for a program that has shown that it works
 
 	mu       sync.Mutex
 	conn     *connection // nil while there is none
@@ -117,11 +123,12 @@ func New(log *slog.Logger, o Options) (a *Agent, err error) {
 	if err := os.MkdirAll(o.collectorsDir(), 0o700); err != nil {
 		return nil, ops.Because(ops.Unavailable, err, "the folder %s cannot be made", o.collectorsDir())
 	}
+	a.openTrial()
 	a.env = o.env(log)
 	if a.id, err = gather.Identity(o.Data, a.env); err != nil {
 		return nil, err
 	}
-	a.id.Name, a.id.Labels, a.machine = a.joined.server.Name, o.Labels, machine(a.env)
+	a.id.Name, a.id.Labels, a.machine = a.joined.server.Name, a.o.Labels, machine(a.env)
 	a.spool, err = journal.OpenSpool(filepath.Join(o.Data, spoolFolder), journal.SpoolOptions{MaxBytes: o.Spool, Log: log,
 		Codec: journal.Codec{Encode: link.EncodeReport, Decode: link.DecodeReport}})
 	if err != nil {
@@ -179,8 +186,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	})
 	wg.Go(func() { a.keepConnected(ctx) })
 	wg.Go(func() { a.watchServer(ctx) })
+	var untried error
+	wg.Go(func() {
+		if untried = a.watchTrial(ctx); untried != nil {
+			cancel()
+		}
+	})
 	wg.Wait()
-	return failed
+	return errors.Join(failed, untried)
 }
 
 // collect runs the collectors, anew with each change of the settings.

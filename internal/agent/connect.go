@@ -130,6 +130,7 @@ func (c *connection) hello(ctx context.Context) error {
 	a.takeTrust(answer.GetTrust())
 	a.takeSettings(answer.GetSettings())
 	a.heard()
+	a.passTrial()
 	return nil
 }
 

@@ -43,6 +43,9 @@ const DataFolder = "/var/lib/reeve-agent"
 // DataFolder and of root alone.
 const performFolder = "/var/lib/reeve-agent-perform"
 
+// ownName is the agent's own program; in reeve it is a part of another.
+const ownName = "reeve-agent"
+
 // A session is one run of a command.
 type session struct {
 	p      Program
@@ -59,12 +62,13 @@ type session struct {
 	etc    string
 	state  string
 	live   bool
+	trial  time.Duration
 	offset time.Duration
 }
 
 // Run runs one command of reeve-agent and answers its exit code.
 func Run(ctx context.Context, p Program, args []string) int {
-	root := Command(p, "reeve-agent")
+	root := Command(p, ownName)
 	root.SetArgs(args)
 	root.SetOut(p.Out)
 	root.SetErr(p.Err)
@@ -99,7 +103,7 @@ func exitCode(err error) int {
 // Command answers the commands below a name.
 func Command(p Program, name string) *cobra.Command {
 	s := &session{p: p}
-	root := &cobra.Command{Use: name, Short: "Watch this host for a Reeve server on another machine",
+	root := &cobra.Command{Use: name, Short: "Watch this host for a Reeve server on another machine", Args: cobra.NoArgs,
 		Long: `Watches this host and reports to a Reeve server. On the server, ` + "`reeve host add NAME`" + `
 prints the line to paste here once; then ` + "`" + name + ` run` + "`" + ` does the rest, best as a service.`,
 		Example: "  " + name + " join reeve://10.0.0.2:7434 --token rvj_... --authority sha256:...\n  " + name + " run\n  " + name + " check"}
@@ -114,6 +118,9 @@ prints the line to paste here once; then ` + "`" + name + ` run` + "`" + ` does 
 	f.StringSliceVar(&s.roots.DockerSockets, "docker-socket", nil, "socket of Docker; default the usual places")
 	f.StringSliceVar(&s.roots.PodmanSockets, "podman-socket", nil, "socket of Podman; default the usual places")
 	root.AddCommand(s.joinVerb(), s.runVerb(), s.performVerb(), s.checkVerb(), s.forgetVerb(), s.versionVerb())
+	if name == ownName {
+		root.AddCommand(s.upgradeVerbs()...)
+	}
 	return root
 }
 
@@ -122,7 +129,7 @@ func (s *session) options() (agent.Options, error) {
 		return agent.Options{}, ops.Errorf(ops.Invalid, "the output %q is not known; write -o table or -o json", s.output)
 	}
 	o := agent.Options{Data: s.data, Roots: s.roots, Version: s.p.Version, Spool: s.spool, Alarm: s.alarm, AlarmAfter: s.after,
-		Socket: s.socket, PerformHere: s.here, ClockOffset: s.offset, Etc: s.etc, Live: s.live, PerformState: s.state}
+		Socket: s.socket, PerformHere: s.here, ClockOffset: s.offset, Etc: s.etc, Live: s.live, PerformState: s.state, TrialTime: s.trial}
 	if s.data == DataFolder {
 		o.Etc, o.PerformState = cmp.Or(s.etc, agent.EtcFolder), cmp.Or(s.state, performFolder)
 	}
@@ -194,7 +201,7 @@ func (s *session) runVerb() *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			return a.Run(c.Context())
+			return goOn(c.Context(), a)
 		}}
 	f := c.Flags()
 	f.StringSliceVar(&s.labels, "label", nil, "label of this host, NAME=VALUE; may be repeated")
@@ -204,6 +211,8 @@ func (s *session) runVerb() *cobra.Command {
 	f.StringVar(&s.level, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.socket, "socket", agent.PerformSocket, "where `reeve-agent perform` listens")
 	f.BoolVar(&s.here, "perform", false, "carry out approved orders in this process, instead of in one of its own")
+	f.DurationVar(&s.trial, "trial-time", 0, "for tests: how long the program may take to reach the server after an upgrade")
+	c.Flag("trial-time").Hidden = true
 	f.DurationVar(&s.offset, "clock-offset", 0, "for tests: pretend that this host's clock is off")
 	c.Flag("clock-offset").Hidden = true
 	return c
