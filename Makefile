@@ -7,13 +7,16 @@ GO ?= go
 PROG := bin/reeve
 
 .DEFAULT_GOAL := help
-.PHONY: run build test check bench soak fuzz dev web generate proto help
+.PHONY: run build dist test check bench soak fuzz dev web generate proto help
 
 run: ## watch this machine and print the address of the page (ARGS="--data DIR ...")
 	$(GO) run ./cmd/reeve up $(ARGS)
 
 build: ## build bin/reeve, stripped
 	$(GO) build -trimpath -ldflags='-s -w' -o $(PROG) ./cmd/reeve
+
+dist: ## build every program for amd64 and arm64 into dist (VERSION=v1.2.3, RELEASE_KEY=FILE to sign)
+	scripts/dist
 
 test: ## install and start what the tests need, then run all of them
 	scripts/test

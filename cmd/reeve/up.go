@@ -21,8 +21,14 @@ const (
 	checkEvery = time.Second
 )
 
+// released is set by the linker where a release is built.
+var released string
+
 // version answers the version that the build carries.
 func version() string {
+	if released != "" {
+		return released
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

@@ -32,8 +32,13 @@ const (
 
 // Options are what an agent is started with.
 type Options struct {
-	Data    string
-	Roots   gather.Roots
+	Data string
+	// Etc is where root keeps what the agent believes; "" for Data.
+	Etc   string
+	Roots gather.Roots
+	// Live says that Roots are of the machine this process runs on though its
+	// root is not /: the agent is in a container.
+	Live    bool
 	Labels  map[string]string
 	Version string
 	// Spool bounds what waits on the disk, in bytes; zero for 64 MiB.
@@ -45,6 +50,14 @@ type Options struct {
 	// in this process instead.
 	Socket      string
 	PerformHere bool
+	// PerformState is where the part that performs keeps its receipts; "" for
+	// a folder in Data.
+	PerformState string
+	// Program is where the running program is; "" to find it. TrialTime is how
+	// long it may take to reach the server after it was put there; 0 for
+	// TrialTime.
+	Program   string
+	TrialTime time.Duration
 	// ClockOffset is added to the clock that the agent tells its server; tests
 	// of wrong clocks set it.
 	ClockOffset time.Duration
@@ -54,7 +67,7 @@ type Options struct {
 func (o Options) env(log *slog.Logger) collect.Env {
 	r := o.Roots
 	r.StateDir = o.collectorsDir()
-	if r.Root != "" && r.Root != "/" {
+	if r.Root != "" && r.Root != "/" && !o.Live {
 		return gather.RecordedEnv(log, r)
 	}
 	return gather.LiveEnv(log, r)
@@ -72,6 +85,7 @@ type Agent struct {
 	spool   *journal.Spool
 	counter *journal.Counter
 	started time.Time
+	trial   *onTrial // nil for a program that has shown that it works
 
 	// Of the pass that keeps the connection: the address that was good, how
 	// often addresses were tried since, and whose turn it is.
@@ -115,11 +129,12 @@ func New(log *slog.Logger, o Options) (a *Agent, err error) {
 	if err := os.MkdirAll(o.collectorsDir(), 0o700); err != nil {
 		return nil, ops.Because(ops.Unavailable, err, "the folder %s cannot be made", o.collectorsDir())
 	}
+	a.openTrial()
 	a.env = o.env(log)
 	if a.id, err = gather.Identity(o.Data, a.env); err != nil {
 		return nil, err
 	}
-	a.id.Name, a.id.Labels, a.machine = a.joined.server.Name, o.Labels, machine(a.env)
+	a.id.Name, a.id.Labels, a.machine = a.joined.server.Name, a.o.Labels, machine(a.env)
 	a.spool, err = journal.OpenSpool(filepath.Join(o.Data, spoolFolder), journal.SpoolOptions{MaxBytes: o.Spool, Log: log,
 		Codec: journal.Codec{Encode: link.EncodeReport, Decode: link.DecodeReport}})
 	if err != nil {
@@ -142,11 +157,11 @@ func (a *Agent) openHands() (err error) {
 	if a.hands, err = NewHands(a.log, a.o.Data, a.env); err != nil {
 		return err
 	}
-	pin := a.joined.server.Approvers
+	pin, ok := a.o.orders(a.log)
 	switch {
-	case command.ReadOnly || pin == "":
+	case command.ReadOnly || !ok:
 	case a.o.PerformHere:
-		wait, err := a.hands.CommandHere(filepath.Join(a.o.Data, "perform"), a.env, a.id.Key, pin)
+		wait, err := a.hands.CommandHere(a.o.performState(), a.env, pin.Host, pin.Approvers)
 		if err != nil {
 			return err
 		}
@@ -177,8 +192,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	})
 	wg.Go(func() { a.keepConnected(ctx) })
 	wg.Go(func() { a.watchServer(ctx) })
+	var untried error
+	wg.Go(func() {
+		if untried = a.watchTrial(ctx); untried != nil {
+			cancel()
+		}
+	})
 	wg.Wait()
-	return failed
+	return errors.Join(failed, untried)
 }
 
 // collect runs the collectors, anew with each change of the settings.

@@ -189,6 +189,7 @@ func (c *connection) sayHello(ctx context.Context) (trustChanged bool, err error
 	a.takeSettings(answer.GetSettings())
 	a.takeAddresses(answer.GetAddresses())
 	a.heard()
+	a.passTrial()
 	return trustChanged, nil
 }
 

@@ -35,6 +35,9 @@ func Join(ctx context.Context, o Options, j Joining) (name string, err error) {
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return "", ops.Because(ops.Unavailable, err, "the folder %s cannot be made; run as root, or choose another with --data DIR", o.Data)
 	}
+	if err := mayPin(o, j); err != nil {
+		return "", err
+	}
 	unlock, err := lock(o.Data)
 	if err != nil {
 		return "", err
@@ -64,8 +67,18 @@ func Join(ctx context.Context, o Options, j Joining) (name string, err error) {
 	if err := keepCert(o.Data, answer.GetCertificate(), answer.GetTrust()); err != nil {
 		return "", err
 	}
+	id, err := gather.Identity(o.Data, o.env(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return "", err
+	}
+	if err := keepPin(o, pin{Host: id.Key, Approvers: j.Approvers}); err != nil {
+		return "", err
+	}
 	// The server's file comes last: with it the agent has joined.
-	return answer.GetName(), keepServer(o.Data, server{Address: j.Address, Name: answer.GetName(), Approvers: j.Approvers})
+	if err := keepServer(o.Data, server{Address: j.Address, Name: answer.GetName()}); err != nil {
+		return "", err
+	}
+	return answer.GetName(), giveBack(o.Data)
 }
 
 func enrol(ctx context.Context, o Options, j Joining, address link.Address, key *ecdsa.PrivateKey) (*linkpb.EnrolResponse, error) {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"reeve/internal/command"
-	"reeve/internal/gather"
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
 	"reeve/internal/ops"
@@ -21,22 +21,28 @@ import (
 // watches.
 const PerformSocket = "/run/reeve-agent/perform.sock"
 
+// performState answers where the part that performs keeps its receipts.
+func (o Options) performState() string {
+	if o.PerformState != "" {
+		return o.PerformState
+	}
+	return filepath.Join(o.Data, "perform")
+}
+
 // Perform runs the part that carries out orders, behind a socket on this
 // machine, until ctx ends. It speaks with nobody else and needs no network.
 func Perform(ctx context.Context, log *slog.Logger, o Options, socket string) error {
 	if command.ReadOnly {
 		return ops.Errorf(ops.Forbidden, "this build of the agent cannot change anything")
 	}
-	j, err := readJoined(o.Data)
+	pin, err := readPin(o)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ops.Errorf(ops.Conflict, "this host has not joined with approvers (no %s): nothing is ever changed here, and this part need not run", filepath.Join(o.etc(), pinFile))
+	}
 	if err != nil {
 		return err
 	}
-	env := o.env(log)
-	id, err := gather.Identity(o.Data, env)
-	if err != nil {
-		return err
-	}
-	p, err := newPerformer(log, filepath.Join(o.Data, "perform"), env, id.Key, j.server.Approvers, func() int64 { return 0 })
+	p, err := newPerformer(log, o.performState(), o.env(log), pin.Host, pin.Approvers, func() int64 { return 0 })
 	if err != nil {
 		return err
 	}

@@ -38,9 +38,6 @@ type server struct {
 	// first does not answer.
 	Others []string `json:"others,omitempty"`
 	Name   string   `json:"name"` // of this host there
-	// Approvers is the hash of the root of those who may approve changes here;
-	// it came with the line to join with and never from the server.
-	Approvers string `json:"approvers,omitempty"`
 }
 
 // notJoined says what to do about an agent without a server.

@@ -3,6 +3,7 @@
 package agentcli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,13 @@ const (
 // DataFolder is where an agent keeps its identity and what waits.
 const DataFolder = "/var/lib/reeve-agent"
 
+// performFolder is where the part that performs keeps its receipts, beside
+// DataFolder and of root alone.
+const performFolder = "/var/lib/reeve-agent-perform"
+
+// ownName is the agent's own program; in reeve it is a part of another.
+const ownName = "reeve-agent"
+
 // A session is one run of a command.
 type session struct {
 	p      Program
@@ -51,12 +59,16 @@ type session struct {
 	level  string
 	socket string
 	here   bool
+	etc    string
+	state  string
+	live   bool
+	trial  time.Duration
 	offset time.Duration
 }
 
 // Run runs one command of reeve-agent and answers its exit code.
 func Run(ctx context.Context, p Program, args []string) int {
-	root := Command(p, "reeve-agent")
+	root := Command(p, ownName)
 	root.SetArgs(args)
 	root.SetOut(p.Out)
 	root.SetErr(p.Err)
@@ -91,19 +103,25 @@ func exitCode(err error) int {
 // Command answers the commands below a name.
 func Command(p Program, name string) *cobra.Command {
 	s := &session{p: p}
-	root := &cobra.Command{Use: name, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }, Short: "Watch this host for a Reeve server on another machine",
+	root := &cobra.Command{Use: name, Short: "Watch this host for a Reeve server on another machine", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 		Long: `Watches this host and reports to a Reeve server. On the server, ` + "`reeve host add NAME`" + `
 prints the line to paste here once; then ` + "`" + name + ` run` + "`" + ` does the rest, best as a service.`,
 		Example: "  " + name + " join reeve://10.0.0.2:7434 --token rvj_... --authority sha256:...\n  " + name + " run\n  " + name + " check"}
 	f := root.PersistentFlags()
 	f.StringVar(&s.data, "data", DataFolder, "folder of its identity and of what waits for the server")
+	f.StringVar(&s.etc, "etc", "", "folder of what root lets it believe: who approves changes, whose releases are good; default "+agent.EtcFolder+", or the folder of --data if that is set")
 	f.StringVarP(&s.output, "output", "o", "table", "table, or json for one document with stable keys")
 	f.StringVar(&s.roots.Root, "root", "", "root of the file system; another one than / is a recorded tree")
+	f.BoolVar(&s.live, "live", false, "--root is this machine's own, mounted elsewhere: the agent is in a container")
 	f.StringVar(&s.roots.Proc, "proc", "", "root of proc; default /proc")
 	f.StringVar(&s.roots.Sys, "sys", "", "root of sys; default /sys")
 	f.StringSliceVar(&s.roots.DockerSockets, "docker-socket", nil, "socket of Docker; default the usual places")
 	f.StringSliceVar(&s.roots.PodmanSockets, "podman-socket", nil, "socket of Podman; default the usual places")
 	root.AddCommand(s.joinVerb(), s.runVerb(), s.performVerb(), s.checkVerb(), s.forgetVerb(), s.versionVerb())
+	if name == ownName {
+		root.AddCommand(s.upgradeVerbs()...)
+	}
 	return root
 }
 
@@ -112,7 +130,10 @@ func (s *session) options() (agent.Options, error) {
 		return agent.Options{}, ops.Errorf(ops.Invalid, "the output %q is not known; write -o table or -o json", s.output)
 	}
 	o := agent.Options{Data: s.data, Roots: s.roots, Version: s.p.Version, Spool: s.spool, Alarm: s.alarm, AlarmAfter: s.after,
-		Socket: s.socket, PerformHere: s.here, ClockOffset: s.offset}
+		Socket: s.socket, PerformHere: s.here, ClockOffset: s.offset, Etc: s.etc, Live: s.live, PerformState: s.state, TrialTime: s.trial}
+	if s.data == DataFolder {
+		o.Etc, o.PerformState = cmp.Or(s.etc, agent.EtcFolder), cmp.Or(s.state, performFolder)
+	}
 	for _, l := range s.labels {
 		name, value, ok := strings.Cut(l, "=")
 		if !ok || name == "" {
@@ -181,7 +202,7 @@ func (s *session) runVerb() *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			return a.Run(c.Context())
+			return goOn(c.Context(), a)
 		}}
 	f := c.Flags()
 	f.StringSliceVar(&s.labels, "label", nil, "label of this host, NAME=VALUE; may be repeated")
@@ -191,6 +212,8 @@ func (s *session) runVerb() *cobra.Command {
 	f.StringVar(&s.level, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&s.socket, "socket", agent.PerformSocket, "where `reeve-agent perform` listens")
 	f.BoolVar(&s.here, "perform", false, "carry out approved orders in this process, instead of in one of its own")
+	f.DurationVar(&s.trial, "trial-time", 0, "for tests: how long the program may take to reach the server after an upgrade")
+	c.Flag("trial-time").Hidden = true
 	f.DurationVar(&s.offset, "clock-offset", 0, "for tests: pretend that this host's clock is off")
 	c.Flag("clock-offset").Hidden = true
 	return c
@@ -223,6 +246,7 @@ order carries the signature of an approver whose root came with the line to join
 			return agent.Perform(c.Context(), log, o, s.socket)
 		}}
 	c.Flags().StringVar(&s.socket, "socket", agent.PerformSocket, "where to listen")
+	c.Flags().StringVar(&s.state, "state", "", "folder of the receipts of orders; default "+performFolder+", or below the folder of --data if that is set")
 	c.Flags().StringVar(&s.level, "log-level", "info", "debug, info, warn or error")
 	return c
 }
@@ -238,7 +262,7 @@ func (s *session) forgetVerb() *cobra.Command {
 			if _, err := os.Stat(o.Data); err != nil {
 				return ops.Because(ops.NotFound, err, "there is no agent in %s", o.Data)
 			}
-			if err := agent.Forget(o.Data); err != nil {
+			if err := errors.Join(agent.Forget(o.Data), agent.ForgetPin(o)); err != nil {
 				return err
 			}
 			if s.output == "json" {

@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,7 +48,7 @@ const (
 type filesystem struct {
 	env           collect.Env
 	ignore, types []string
-	buf           []byte
+	buf, host     []byte
 	// asked holds the questions under way, by mount: at most one each. A dead
 	// server of a network file system blocks statfs in the kernel, where
 	// nothing can interrupt it.
@@ -73,10 +74,11 @@ type fsAnswer struct {
 }
 
 func (f *filesystem) Collect(ctx context.Context, out *collect.Batch) (err error) {
-	if f.buf, err = readInto(f.buf, f.mountsPath()); err != nil {
+	list, foreign, err := f.readMounts()
+	if err != nil {
 		return err
 	}
-	mounts := realMounts(parseMounts(f.buf), f.types, f.ignore)
+	mounts := realMounts(parseMounts(list), f.types, f.ignore)
 	if len(mounts) > fsMax {
 		out.Gap(fmt.Sprintf("%d of the file systems", len(mounts)-fsMax), fmt.Sprintf("more than %d are mounted", fsMax), "name mounts that do not matter in the option ignore")
 		mounts = mounts[:fsMax]
@@ -95,6 +97,9 @@ func (f *filesystem) Collect(ctx context.Context, out *collect.Batch) (err error
 		if !ok {
 			answer.err = errHung
 		}
+		// A service that is kept from writing sees every mount read-only; the
+		// host's own list tells how it is.
+		answer.numbers.ReadOnly = answer.numbers.ReadOnly && !foreign
 		if err := f.report(m, answer, wanted, out); err != nil {
 			return err
 		}
@@ -104,14 +109,17 @@ func (f *filesystem) Collect(ctx context.Context, out *collect.Batch) (err error
 	return nil
 }
 
-// mountsPath answers the list of mounts of the host. With the host's /proc
-// mounted elsewhere the agent is in a container, and its own list is not the
-// host's.
-func (f *filesystem) mountsPath() string {
-	if f.env.Live && path.Clean(f.env.Proc) != "/proc" {
-		return f.env.ProcPath("1", "mountinfo")
+// readMounts answers the list of mounts of the host: that of its first
+// process. Where the agent is in a container, or a service that is shown the
+// file systems read-only, its own list is another one; foreign says so.
+func (f *filesystem) readMounts() (list []byte, foreign bool, err error) {
+	if f.buf, err = readInto(f.buf, f.env.ProcPath("self", "mountinfo")); err != nil || !f.env.Live {
+		return f.buf, false, err
 	}
-	return f.env.ProcPath("self", "mountinfo")
+	if f.host, err = readInto(f.host, f.env.ProcPath("1", "mountinfo")); err != nil {
+		return f.buf, false, nil // /proc hides the processes of others
+	}
+	return f.host, !bytes.Equal(f.host, f.buf), nil
 }
 
 var errHung = errors.New("no answer")

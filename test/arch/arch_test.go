@@ -25,7 +25,7 @@ const module = "reeve"
 var layers = []string{
 	"catalog flow linkpb loop redact schema tokens",
 	"ops",
-	"authority collect correlate detect evidence gate glyph learn reach tool verb workload",
+	"authority collect correlate detect evidence gate glyph learn reach release tool verb workload",
 	"brief", // tells in words what the other pure packages found
 	"pki",
 	"approver command config containers dial probe journal link llm secret store tsdb",
@@ -42,7 +42,7 @@ var layers = []string{
 
 var (
 	catalogues = []string{"actions", "channels", "collectors", "connectors", "detectors", "drivers", "tools"}
-	pure       = strings.Fields("catalog flow redact schema tokens ops reach authority brief collect correlate detect evidence gate glyph learn tool verb workload")
+	pure       = strings.Fields("catalog flow redact schema tokens ops reach authority brief collect correlate detect evidence gate glyph learn release tool verb workload")
 	onHosts    = strings.Fields("agent agentcli collect collectors drivers gather journal link perform verb actions containers probe")
 )
 
