@@ -47,24 +47,27 @@ func (a *Agent) keepConnected(ctx context.Context) {
 		}
 		began := time.Now()
 		err := a.connect(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err == nil || time.Since(began) > most:
-			fails = 0
-			wait = rand.N(spread)
-			a.log.Warn("the connection to the server ended", "err", err)
-		case ops.KindOf(err) == ops.Forbidden, ops.KindOf(err) == ops.Conflict:
-			wait = refused/2 + rand.N(refused/2)
-			a.log.Error("the server does not let this host in", "err", err, "again_in", wait.Round(time.Second))
-		default:
-			fails++
-			backoff := min(least<<min(fails, 6), most)
-			wait = backoff/2 + rand.N(backoff)
-			a.log.Warn("the server cannot be reached", "err", err, "again_in", wait.Round(time.Second))
 		}
+		what := ""
+		wait, fails, what = again(err, time.Since(began), fails)
+		a.log.Warn(what, "err", err, "again_in", wait.Round(time.Second))
 		a.note(err)
 	}
+}
+
+// again answers how long to wait after a try that lasted so long and the count
+// of those that failed in a row, and what became of it.
+func again(err error, lasted time.Duration, fails int) (wait time.Duration, failed int, what string) {
+	switch {
+	case err == nil || lasted > most:
+		return rand.N(spread), 0, "the connection to the server ended"
+	case ops.KindOf(err) == ops.Forbidden, ops.KindOf(err) == ops.Conflict:
+		return refused/2 + rand.N(refused/2), fails, "the server does not let this host in"
+	}
+	backoff := min(least<<min(fails+1, 6), most)
+	return backoff/2 + rand.N(backoff), fails + 1, "the server cannot be reached"
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
