@@ -74,6 +74,7 @@ func tell(ctx context.Context, url, title, message string) error {
 	if err != nil {
 		return err
 	}
+	r.Close = true // the next one is for when all is well again
 	r.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	r.Header.Set("Title", title)
 	answer, err := http.DefaultClient.Do(r)

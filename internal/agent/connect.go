@@ -49,27 +49,12 @@ func (a *Agent) keepConnected(ctx context.Context) {
 		}
 		began := time.Now()
 		err := a.connect(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err == nil || time.Since(began) > most:
-			fails = 0
-			if wait = rand.N(spread); len(a.joined.server.Others) > 0 {
-				wait /= 3 // the others share the load
-			}
-			a.log.Warn("the connection to the server ended", "err", err)
-		case ops.KindOf(err) == ops.Forbidden, ops.KindOf(err) == ops.Conflict:
-			wait = refused/2 + rand.N(refused/2)
-			a.log.Error("the server does not let this host in", "err", err, "again_in", wait.Round(time.Second))
-		default:
-			fails++
-			backoff := min(least<<min(fails, 6), most)
-			wait = backoff/2 + rand.N(backoff)
-			if fails <= len(a.joined.server.Others) {
-				wait = rand.N(least) // another server may answer
-			}
-			a.log.Warn("the server cannot be reached", "err", err, "again_in", wait.Round(time.Second))
 		}
+		what := ""
+		wait, fails, what = again(err, time.Since(began), fails, len(a.joined.server.Others))
+		a.log.Warn(what, "err", err, "again_in", wait.Round(time.Second))
 		a.note(err)
 	}
 }
@@ -107,6 +92,26 @@ func (a *Agent) takeAddresses(all []string) {
 
 // maxServers bounds the addresses that are kept.
 const maxServers = 32
+
+// again answers how long to wait after a try that lasted so long and the count
+// of those that failed in a row, and what became of it. Others are the further
+// servers that may answer.
+func again(err error, lasted time.Duration, fails, others int) (wait time.Duration, failed int, what string) {
+	switch {
+	case err == nil || lasted > most:
+		if others > 0 {
+			return rand.N(spread / 3), 0, "the connection to the server ended" // the others share the load
+		}
+		return rand.N(spread), 0, "the connection to the server ended"
+	case ops.KindOf(err) == ops.Forbidden, ops.KindOf(err) == ops.Conflict:
+		return refused/2 + rand.N(refused/2), fails, "the server does not let this host in"
+	}
+	if fails < others {
+		return rand.N(least), fails + 1, "the server cannot be reached"
+	}
+	backoff := min(least<<min(fails+1, 6), most)
+	return backoff/2 + rand.N(backoff), fails + 1, "the server cannot be reached"
+}
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

@@ -143,7 +143,7 @@ func replace(path string, text []byte) error {
 // Forget drops who the agent is, so that it can join as a new host: for a
 // copy of another machine's disk.
 func Forget(dir string) error {
-	for _, name := range []string{serverFile, certFile, keyFile, trustFile, "host_key", sequenceFile} {
+	for _, name := range []string{serverFile, certFile, keyFile, trustFile, "host_key", sequenceFile, settingsFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return ops.Because(ops.Unavailable, err, "%s cannot be removed", filepath.Join(dir, name))
 		}

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"reeve/internal/fleet"
@@ -64,6 +65,28 @@ func TestAnotherServerJudgesWhenOneDies(t *testing.T) {
 		})
 		if err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestAServerThatDiesIsFollowedWhenItsLeaseIsOver(t *testing.T) {
+	emptyPools()
+	defer emptyPools()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pair(t, storetest.SQLite(t))
+		judges(a, b) // and a dies
+		for waited := time.Duration(0); ; waited += fleet.JudgeEvery {
+			b.run(lease)
+			if b.fleet.Blind().Judging {
+				if waited < 2*fleet.JudgeEvery || waited > 4*fleet.JudgeEvery {
+					t.Errorf("it followed after %v", waited)
+				}
+				break
+			}
+			if waited > time.Minute {
+				t.Fatal("nobody judges")
+			}
+			time.Sleep(fleet.JudgeEvery)
 		}
 	})
 }

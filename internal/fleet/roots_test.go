@@ -1,7 +1,10 @@
 package fleet_test
 
 import (
+	"net"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
@@ -101,5 +104,64 @@ func TestARotationReachesTheOtherServers(t *testing.T) {
 		}
 		a.online(s)
 		a.online(other)
+	})
+}
+
+// TestTheAuthorityBeforeCountsUntilItsLastCertificatesEnd lets a week go by.
+func TestTheAuthorityBeforeCountsUntilItsLastCertificatesEnd(t *testing.T) {
+	emptyPools()
+	defer emptyPools()
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, storetest.SQLite(t), t.TempDir())
+		defer s.close()
+		s.open = func() (net.Conn, error) {
+			near, far := net.Pipe()
+			go s.fleet.Link().Serve(far, "pipe") // ends with the pipe
+			return near, nil
+		}
+		here, away := s.joined("here", "b1"), s.joined("away", "b1")
+		first := s.fleet.Fingerprint()
+		for _, finish := range []bool{false, true} {
+			if _, err := s.fleet.Rotate(t.Context(), finish, true, admin); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look := func(a *agent) error { // connects and goes, learning nothing
+			conn, err := a.dial(s)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = conn.Up.Hello(t.Context(), a.hello())
+			return err
+		}
+		renew := func(a *agent) {
+			conn := a.online(s)
+			defer conn.Close()
+			renewed(t, conn, a)
+		}
+		renew(here)
+		time.Sleep(6 * 24 * time.Hour)
+		s.run("fleet_authority")
+		if err := look(away); err != nil {
+			t.Errorf("away for six days: %v", err)
+		}
+		renew(here)
+		time.Sleep(2 * 24 * time.Hour)
+		s.run("fleet_authority")
+		a, err := s.fleet.Authority(t.Context())
+		if err != nil || a.Before != "" || s.fleet.Fingerprint() == first || s.fleet.Fingerprint() != a.Fingerprint {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if err := look(here); err != nil {
+			t.Errorf("with a certificate of the new one: %v", err)
+		}
+		if err := look(away); ops.KindOf(err) != ops.Forbidden {
+			t.Errorf("away for eight days: %v", err)
+		}
+		if err := newAgent(t, "b1").joinPinned(s, s.add("late"), first); ops.KindOf(err) != ops.Forbidden {
+			t.Errorf("joined by the fingerprint before: %v", err)
+		}
+		s.joined("new", "b1")
 	})
 }

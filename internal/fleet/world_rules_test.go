@@ -23,7 +23,7 @@ func TestAServerThatWasAwayTakesNobodysSilenceForItsOwn(t *testing.T) {
 		end   func(*world)
 	}{{200, (*world).shut}, {20, (*world).crash}} {
 		t.Run(fmt.Sprint(x.hosts), func(t *testing.T) {
-			in(t, x.hosts, func(w *world) {
+			inYoung(t, x.hosts, func(w *world) {
 				x.end(w)
 				time.Sleep(10 * time.Minute)
 				w.start()

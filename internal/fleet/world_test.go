@@ -49,8 +49,18 @@ type world struct {
 	up bool
 }
 
-// in runs f in a world with so many hosts that are all well.
+// in runs f in a world with so many hosts that are all well, beyond the start
+// grace of the server.
 func in(t *testing.T, hosts int, f func(w *world)) {
+	inYoung(t, hosts, func(w *world) {
+		w.pass(reach.StartGrace)
+		w.nothingIsWrong()
+		f(w)
+	})
+}
+
+// inYoung is in with a server that was just started.
+func inYoung(t *testing.T, hosts int, f func(w *world)) {
 	dir := t.TempDir()
 	emptyPools()
 	defer emptyPools()
@@ -63,7 +73,7 @@ func in(t *testing.T, hosts int, f func(w *world)) {
 		for i := range hosts {
 			w.addNode(ctx, fmt.Sprintf("h%03d", i))
 		}
-		w.pass(reach.StartGrace + 30*time.Second)
+		w.pass(30 * time.Second)
 		w.nothingIsWrong()
 		f(w)
 	})
