@@ -56,7 +56,8 @@ func (s *testServer) start() {
 	var err error
 	s.fleet, err = fleet.New(context.Background(), fleet.Options{
 		Log: quiet, Store: s.store, Accept: s.accept, Seal: keeper.Seal, Open: keeper.Open, Settings: func(ops.Host) []byte { return nil },
-		Proven: func(context.Context) bool { return false }, Moved: func() {}, Server: "srv_1", Version: "v1.0.0",
+		Proven: func(context.Context) bool { return false }, Moved: func() {},
+		Begun: func(context.Context, string) error { return nil }, Addresses: func(context.Context) []string { return nil }, Server: "srv_1", Version: "v1.0.0",
 	})
 	if err != nil {
 		s.t.Fatal(err)
