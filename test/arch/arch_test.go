@@ -34,7 +34,7 @@ var layers = []string{
 	"actions channels collectors connectors detectors drivers tools",
 	"rest term",          // what routes are made of; a terminal
 	"client show signin", // a server and its things, as people at a terminal mean and see them; who may ask
-	"agent", // joins the parts on a host
+	"agent",              // joins the parts on a host
 	"agentcli",
 	"api cli mcp tui",
 	"app",
