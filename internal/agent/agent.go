@@ -15,6 +15,7 @@ import (
 
 	"reeve/internal/collect"
 	"reeve/internal/collectors"
+	"reeve/internal/command"
 	"reeve/internal/gather"
 	"reeve/internal/journal"
 	"reeve/internal/link"
@@ -86,6 +87,13 @@ type Agent struct {
 	started time.Time
 	trial   *onTrial // nil for a program that has shown that it works
 
+	// Of the pass that keeps the connection: the address that was good, how
+	// often addresses were tried since, and whose turn it is.
+	good        string
+	tries, turn int
+
+	handing sync.Mutex
+
 	mu       sync.Mutex
 	conn     *connection // nil while there is none
 	settings []byte
@@ -102,47 +110,51 @@ type Agent struct {
 type pending struct{ theirs, ours int64 }
 
 // New opens an agent that has joined.
-func New(log *slog.Logger, o Options) (a *Agent, err error) {
-	a = &Agent{log: log, o: o, started: time.Now(), heardAt: time.Now(), changed: make(chan struct{}, 1), more: make(chan struct{}, 1)}
+func New(log *slog.Logger, o Options) (*Agent, error) {
 	if _, err := os.Stat(filepath.Join(o.Data, serverFile)); errors.Is(err, os.ErrNotExist) {
 		return nil, notJoined(o.Data)
 	}
+	a := &Agent{log: log, o: o, started: time.Now(), heardAt: time.Now(), changed: make(chan struct{}, 1), more: make(chan struct{}, 1)}
+	if err := a.open(); err != nil {
+		a.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *Agent) open() error {
+	o := a.o
 	unlock, err := lock(o.Data)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.closers = append(a.closers, unlock)
-	defer func() {
-		if err != nil {
-			a.Close()
-		}
-	}()
 	if a.joined, err = readJoined(o.Data); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.MkdirAll(o.collectorsDir(), 0o700); err != nil {
-		return nil, ops.Because(ops.Unavailable, err, "the folder %s cannot be made", o.collectorsDir())
+		return ops.Because(ops.Unavailable, err, "the folder %s cannot be made", o.collectorsDir())
 	}
 	a.openTrial()
-	a.env = o.env(log)
+	a.env = o.env(a.log)
 	if a.id, err = gather.Identity(o.Data, a.env); err != nil {
-		return nil, err
+		return err
 	}
-	a.id.Name, a.id.Labels, a.machine = a.joined.server.Name, a.o.Labels, machine(a.env)
-	a.spool, err = journal.OpenSpool(filepath.Join(o.Data, spoolFolder), journal.SpoolOptions{MaxBytes: o.Spool, Log: log,
+	a.id.Name, a.id.Labels, a.machine = a.joined.server.Name, o.Labels, machine(a.env)
+	a.spool, err = journal.OpenSpool(filepath.Join(o.Data, spoolFolder), journal.SpoolOptions{MaxBytes: o.Spool, Log: a.log,
 		Codec: journal.Codec{Encode: link.EncodeReport, Decode: link.DecodeReport}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.closers = append(a.closers, func() { a.spool.Close() })
 	if a.counter, err = journal.OpenCounter(filepath.Join(o.Data, sequenceFile)); err != nil {
-		return nil, err
+		return err
 	}
 	if err := a.openHands(); err != nil {
-		return nil, err
+		return err
 	}
 	a.settings, _ = os.ReadFile(filepath.Join(o.Data, settingsFile)) // the server says them anew
-	return a, nil
+	return nil
 }
 
 // openHands lets the agent list what can be commanded, and take orders where
@@ -153,7 +165,7 @@ func (a *Agent) openHands() (err error) {
 	}
 	pin, ok := a.o.orders(a.log)
 	switch {
-	case readOnly || !ok:
+	case command.ReadOnly || !ok:
 	case a.o.PerformHere:
 		wait, err := a.hands.CommandHere(a.o.performState(), a.env, pin.Host, pin.Approvers)
 		if err != nil {
@@ -245,6 +257,10 @@ func (a *Agent) worker() (*gather.Worker, error) {
 // hand sends a report, or keeps it for later on the disk: when it answers nil
 // the report is in safe hands.
 func (a *Agent) hand(ctx context.Context, r ops.Report) error {
+	// One at a time: numbers reach the server in their order, or it takes the
+	// lower one for a report that it knows.
+	a.handing.Lock()
+	defer a.handing.Unlock()
 	number, err := a.number(r.Sequence)
 	if err != nil {
 		return err

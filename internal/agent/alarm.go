@@ -47,17 +47,18 @@ func (a *Agent) watchServer(ctx context.Context) {
 		a.mu.Lock()
 		gone, reason := time.Since(a.heardAt), a.reason
 		a.mu.Unlock()
-		message := ""
+		title, message := "Reeve server is gone", ""
 		switch {
 		case !told && gone > after:
 			message = fmt.Sprintf("%s has not reached its Reeve server (%s) for %s: nobody is told of what goes wrong. Last: %s",
 				a.id.Name, a.joined.server.Address, gone.Round(time.Second), reason)
 		case told && gone < after:
+			title = "Reeve server is back"
 			message = fmt.Sprintf("%s reaches its Reeve server (%s) again.", a.id.Name, a.joined.server.Address)
 		default:
 			continue
 		}
-		if err := tell(ctx, a.o.Alarm, message); err != nil {
+		if err := tell(ctx, a.o.Alarm, title, message); err != nil {
 			a.log.Error("nobody could be told about the server", "err", err)
 			continue
 		}
@@ -66,15 +67,16 @@ func (a *Agent) watchServer(ctx context.Context) {
 }
 
 // tell posts a message as plain text, which ntfy and most webhooks take.
-func tell(ctx context.Context, url, message string) error {
+func tell(ctx context.Context, url, title, message string) error {
 	ctx, cancel := context.WithTimeout(ctx, alarmTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(message))
 	if err != nil {
 		return err
 	}
+	r.Close = true // the next one is for when all is well again
 	r.Header.Set("Content-Type", "text/plain; charset=utf-8")
-	r.Header.Set("Title", "Reeve server is gone")
+	r.Header.Set("Title", title)
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"reeve/internal/collect"
 	"reeve/internal/collectors"
+	"reeve/internal/command"
 	"reeve/internal/gather"
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
@@ -52,7 +53,7 @@ func Check(ctx context.Context, o Options, progress func(collector string)) Chec
 	log := slog.New(slog.DiscardHandler)
 	env := o.env(log)
 	env.StateDir = ""
-	c := Checked{ReadOnly: readOnly, User: os.Geteuid(), Capabilities: capabilities(env), Machine: machine(env), Collectors: []CheckedCollector{}}
+	c := Checked{ReadOnly: command.ReadOnly, User: os.Geteuid(), Capabilities: capabilities(env), Machine: machine(env), Collectors: []CheckedCollector{}}
 	id := ops.HostIdentity{Key: "host", Name: "this host"}
 	if name, err := os.Hostname(); err == nil {
 		c.Host = name

@@ -5,8 +5,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	"reeve/internal/command"
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
 	"reeve/internal/ops"
@@ -31,6 +35,8 @@ type connection struct {
 	a    *Agent
 	link *link.Conn
 	beat time.Duration
+	// bytesPerS is the cap that the server set; 0 for none.
+	bytesPerS int64
 }
 
 // keepConnected opens a connection again whenever it ends. Waits are drawn, so
@@ -43,24 +49,68 @@ func (a *Agent) keepConnected(ctx context.Context) {
 		}
 		began := time.Now()
 		err := a.connect(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err == nil || time.Since(began) > most:
-			fails = 0
-			wait = rand.N(spread)
-			a.log.Warn("the connection to the server ended", "err", err)
-		case ops.KindOf(err) == ops.Forbidden, ops.KindOf(err) == ops.Conflict:
-			wait = refused/2 + rand.N(refused/2)
-			a.log.Error("the server does not let this host in", "err", err, "again_in", wait.Round(time.Second))
-		default:
-			fails++
-			backoff := min(least<<min(fails, 6), most)
-			wait = backoff/2 + rand.N(backoff)
-			a.log.Warn("the server cannot be reached", "err", err, "again_in", wait.Round(time.Second))
 		}
+		what := ""
+		wait, fails, what = again(err, time.Since(began), fails, len(a.joined.server.Others))
+		a.log.Warn(what, "err", err, "again_in", wait.Round(time.Second))
 		a.note(err)
 	}
+}
+
+// next answers the address to try: the one that was good, then the others in
+// turn.
+func (a *Agent) next() string {
+	all := append([]string{a.joined.server.Address}, a.joined.server.Others...)
+	if a.tries == 0 && slices.Contains(all, a.good) {
+		a.tries++
+		return a.good
+	}
+	where := all[a.turn%len(all)]
+	a.turn++
+	a.tries++
+	a.good = where
+	return where
+}
+
+// takeAddresses keeps where the other servers are.
+func (a *Agent) takeAddresses(all []string) {
+	others := slices.DeleteFunc(slices.Clone(all), func(x string) bool {
+		_, err := link.ParseAddress(x)
+		return err != nil || x == a.joined.server.Address
+	})
+	slices.Sort(others)
+	if len(all) == 0 || slices.Equal(others, a.joined.server.Others) || len(others) > maxServers {
+		return
+	}
+	a.joined.server.Others = others
+	if err := keepServer(a.o.Data, a.joined.server); err != nil {
+		a.log.Warn("the addresses of the other servers cannot be kept", "err", err)
+	}
+}
+
+// maxServers bounds the addresses that are kept.
+const maxServers = 32
+
+// again answers how long to wait after a try that lasted so long and the count
+// of those that failed in a row, and what became of it. Others are the further
+// servers that may answer.
+func again(err error, lasted time.Duration, fails, others int) (wait time.Duration, failed int, what string) {
+	switch {
+	case err == nil || lasted > most:
+		if others > 0 {
+			return rand.N(spread / 3), 0, "the connection to the server ended" // the others share the load
+		}
+		return rand.N(spread), 0, "the connection to the server ended"
+	case ops.KindOf(err) == ops.Forbidden, ops.KindOf(err) == ops.Conflict:
+		return refused/2 + rand.N(refused/2), fails, "the server does not let this host in"
+	}
+	if fails < others {
+		return rand.N(least), fails + 1, "the server cannot be reached"
+	}
+	backoff := min(least<<min(fails+1, 6), most)
+	return backoff/2 + rand.N(backoff), fails + 1, "the server cannot be reached"
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -76,7 +126,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // connect runs one connection until it ends.
 func (a *Agent) connect(ctx context.Context) error {
-	address, err := link.ParseAddress(a.joined.server.Address)
+	where := a.next()
+	address, err := link.ParseAddress(where)
 	if err != nil {
 		return err
 	}
@@ -94,7 +145,8 @@ func (a *Agent) connect(ctx context.Context) error {
 	if err := c.hello(ctx); err != nil {
 		return err
 	}
-	a.log.Info("connected to the server", "address", a.joined.server.Address)
+	a.log.Info("connected to the server", "address", where)
+	a.tries = 0
 	a.mu.Lock()
 	a.conn = c
 	a.mu.Unlock()
@@ -106,32 +158,44 @@ func (a *Agent) connect(ctx context.Context) error {
 	return c.serve(ctx)
 }
 
+// hello says who this is. An agent that learns of other authorities by the
+// answer says so at once: the server waits for that before it changes to them.
 func (c *connection) hello(ctx context.Context) error {
+	changed, err := c.sayHello(ctx)
+	if err == nil && changed {
+		_, err = c.sayHello(ctx)
+	}
+	return err
+}
+
+func (c *connection) sayHello(ctx context.Context) (trustChanged bool, err error) {
 	a := c.a
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	host := link.PackHost(a.id)
 	host.Machine = a.machine
-	ask := &linkpb.HelloRequest{Protocols: link.Protocols, Version: a.o.Version, ReadOnly: readOnly, Host: host, NowMs: a.clock().UnixMilli()}
+	ask := &linkpb.HelloRequest{Protocols: link.Protocols, Version: a.o.Version, ReadOnly: command.ReadOnly, Host: host, NowMs: a.clock().UnixMilli()}
 	for _, t := range a.joined.trust {
 		ask.Trust = append(ask.Trust, pki.Fingerprint(t))
 	}
 	answer, err := c.link.Up.Hello(ctx, ask)
 	if err != nil {
-		return link.FromWire(err)
+		return false, link.FromWire(err)
 	}
 	if c.beat = time.Duration(answer.GetHeartbeatMs()) * time.Millisecond; c.beat < time.Second {
 		c.beat = ops.HeartbeatEvery
 	}
-	c.link.Cap(answer.GetBytesPerS())
+	c.bytesPerS = answer.GetBytesPerS()
+	c.link.Cap(c.bytesPerS)
 	if err := a.counter.AtLeast(answer.GetSequence()); err != nil {
-		return err
+		return false, err
 	}
-	a.takeTrust(answer.GetTrust())
+	trustChanged = a.takeTrust(answer.GetTrust())
 	a.takeSettings(answer.GetSettings())
+	a.takeAddresses(answer.GetAddresses())
 	a.heard()
 	a.passTrial()
-	return nil
+	return trustChanged, nil
 }
 
 // serve beats, sends what waits and renews the certificate, until the
@@ -175,9 +239,12 @@ func (c *connection) heartbeat(ctx context.Context) error {
 	if err != nil {
 		return link.FromWire(err)
 	}
-	a.takeTrust(answer.GetTrust())
+	changed := a.takeTrust(answer.GetTrust())
 	a.takeSettings(answer.GetSettings())
 	a.heard()
+	if changed {
+		return c.hello(ctx)
+	}
 	return nil
 }
 
@@ -210,16 +277,26 @@ func (c *connection) drain(ctx context.Context) error {
 }
 
 func (c *connection) report(ctx context.Context, r ops.Report, replayed bool) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	if c.a.o.ClockOffset != 0 {
 		r = shifted(r, c.a.o.ClockOffset)
 	}
-	_, err := c.link.Up.Report(ctx, &linkpb.ReportRequest{Report: link.PackReport(r), Replayed: replayed})
+	ask := &linkpb.ReportRequest{Report: link.PackReport(r), Replayed: replayed}
+	ctx, cancel := context.WithTimeout(ctx, c.timeFor(proto.Size(ask)))
+	defer cancel()
+	_, err := c.link.Up.Report(ctx, ask)
 	if err == nil {
 		c.a.heard()
 	}
 	return link.FromWire(err)
+}
+
+// timeFor answers how long a message may take: under a cap a large one needs
+// its time, and would never get through without it.
+func (c *connection) timeFor(bytes int) time.Duration {
+	if c.bytesPerS <= 0 {
+		return callTimeout
+	}
+	return callTimeout + 2*time.Duration(bytes)*time.Second/time.Duration(c.bytesPerS)
 }
 
 // shifted answers a report as a host with a wrong clock would make it.
@@ -233,7 +310,14 @@ func shifted(r ops.Report, by time.Duration) ops.Report {
 			s.At = s.At.Add(by)
 			samples[j] = s
 		}
-		o.Samples = samples
+		events := make([]ops.Event, len(o.Events))
+		for j, e := range o.Events {
+			if !e.At.IsZero() {
+				e.At = e.At.Add(by)
+			}
+			events[j] = e
+		}
+		o.Samples, o.Events = samples, events
 		observations[i] = o
 	}
 	r.Observations = observations
@@ -275,11 +359,11 @@ func (c *connection) renew(ctx context.Context) error {
 	return nil // the server ends the connection when the old one ends; the next one begins with the new
 }
 
-// takeTrust keeps authorities that the server names: it came over a
-// connection that the ones before vouch for.
-func (a *Agent) takeTrust(trust [][]byte) {
+// takeTrust keeps authorities that the server names, and reports whether they
+// are others than before: they came over a connection that those vouch for.
+func (a *Agent) takeTrust(trust [][]byte) (changed bool) {
 	if len(trust) == 0 || sameTrust(trust, a.joined) {
-		return
+		return false
 	}
 	parsed, err := pki.ParseTrust(trust)
 	if err == nil {
@@ -287,15 +371,11 @@ func (a *Agent) takeTrust(trust [][]byte) {
 	}
 	if err != nil {
 		a.log.Error("the server's authorities cannot be kept", "err", err)
-		return
+		return false
 	}
 	a.joined.trust = parsed
 	a.log.Info("the authorities to trust changed", "count", len(parsed))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.conn != nil { // say hello again, so that the server knows
-		a.conn.link.Close()
-	}
+	return true
 }
 
 func sameTrust(trust [][]byte, j joined) bool {

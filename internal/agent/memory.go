@@ -2,11 +2,12 @@ package agent
 
 import (
 	"os"
+	"reeve/internal/command"
 	"runtime/debug"
 )
 
 // ReadOnly says that this build cannot change anything.
-const ReadOnly = readOnly
+const ReadOnly = command.ReadOnly
 
 // memoryLimit is where the collector of garbage begins to work hard: an agent
 // should be hardly there.

@@ -80,7 +80,7 @@ func readPin(o Options) (p pin, err error) {
 // orders answers the pin of an agent that takes orders; ok is false where it
 // only watches. A pin that cannot be believed is no reason not to watch.
 func (o Options) orders(log *slog.Logger) (p pin, ok bool) {
-	if readOnly {
+	if ReadOnly {
 		return p, false
 	}
 	p, err := readPin(o)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"reeve/internal/command"
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
 	"reeve/internal/ops"
@@ -31,7 +32,7 @@ func (o Options) performState() string {
 // Perform runs the part that carries out orders, behind a socket on this
 // machine, until ctx ends. It speaks with nobody else and needs no network.
 func Perform(ctx context.Context, log *slog.Logger, o Options, socket string) error {
-	if readOnly {
+	if command.ReadOnly {
 		return ops.Errorf(ops.Forbidden, "this build of the agent cannot change anything")
 	}
 	pin, err := readPin(o)

@@ -33,8 +33,11 @@ type joined struct {
 
 // A server is where an agent belongs.
 type server struct {
-	Address string `json:"address"`
-	Name    string `json:"name"` // of this host there
+	Address string `json:"address"` // with which it joined
+	// Others are addresses that servers named since, to be tried when the
+	// first does not answer.
+	Others []string `json:"others,omitempty"`
+	Name   string   `json:"name"` // of this host there
 }
 
 // notJoined says what to do about an agent without a server.
@@ -140,7 +143,7 @@ func replace(path string, text []byte) error {
 // Forget drops who the agent is, so that it can join as a new host: for a
 // copy of another machine's disk.
 func Forget(dir string) error {
-	for _, name := range []string{serverFile, certFile, keyFile, trustFile, "host_key", sequenceFile} {
+	for _, name := range []string{serverFile, certFile, keyFile, trustFile, "host_key", sequenceFile, settingsFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return ops.Because(ops.Unavailable, err, "%s cannot be removed", filepath.Join(dir, name))
 		}

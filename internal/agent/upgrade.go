@@ -95,7 +95,7 @@ func (o Options) statement(u Upgrade) (release.Statement, error) {
 		return said, err
 	}
 	running := release.Running{Program: "reeve-agent", Version: o.Version, Platform: runtime.GOOS + "/" + runtime.GOARCH, Downgrade: u.Downgrade}
-	if readOnly {
+	if ReadOnly {
 		running.Program = "reeve-agent-readonly"
 	}
 	return said, said.Fits(running)
@@ -139,7 +139,7 @@ func (o Options) try(ctx context.Context, staged string, said release.Statement,
 	if err := ask(ctx, staged, versionWithin, &is, "version", "-o", "json"); err != nil {
 		return err
 	}
-	if is.Version != said.Version || is.ReadOnly != readOnly {
+	if is.Version != said.Version || is.ReadOnly != ReadOnly {
 		return ops.Errorf(ops.Forbidden, "the new program calls itself %q and was signed as %s", redact.Line(is.Version, 100), said.Version)
 	}
 	var found Checked

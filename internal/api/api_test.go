@@ -105,6 +105,8 @@ func (w *world) deps() api.Deps {
 		Metrics: w.ask(),
 		Models:  w.models(),
 		Desk:    w.desk(),
+		Fleet:   w.fleet(),
+		Work:    w.work(),
 
 		Patrol: w.patrol(), Investigate: w.investigate(), Knowledge: knowledge.New(w.db, func(c string) bool { return c == fsFull.Name }),
 

@@ -29,6 +29,7 @@ type Fleet struct {
 	Address   func() (string, error)
 	Blind     func() fleet.Blindness
 	Connected func() int
+	Servers   func(context.Context) ([]ops.Server, error)
 	// Link takes the WebSockets of agents.
 	Link http.Handler
 }
@@ -55,6 +56,7 @@ type FleetState struct {
 	Blind     fleet.Blindness `json:"blind"`
 	Connected int             `json:"connected" doc:"Agents that are connected to this server."`
 	Authority fleet.Authority `json:"authority"`
+	Servers   []ops.Server    `json:"servers" doc:"That live on this database."`
 	Address   string          `json:"address" doc:"Where agents reach this server; empty when they cannot."`
 	Problem   string          `json:"problem,omitempty" doc:"Why they cannot."`
 }
@@ -63,6 +65,9 @@ func (s *Server) fleetState(ctx context.Context, _ rest.NoInput) (st FleetState,
 	st.Blind, st.Connected = s.deps.Fleet.Blind(), s.deps.Fleet.Connected()
 	if st.Address, err = s.deps.Fleet.Address(); err != nil {
 		st.Problem, _ = ops.Shown(err)
+	}
+	if st.Servers, err = s.deps.Fleet.Servers(ctx); err != nil {
+		return st, err
 	}
 	st.Authority, err = s.deps.Fleet.Authority(ctx)
 	return st, err
@@ -166,5 +171,8 @@ func (s *Server) rotate(ctx context.Context, q struct {
 		Reason string `json:"reason,omitempty"`
 	} `body:""`
 }) (fleet.Authority, error) {
+	if err := checkReason(q.Body.Reason); err != nil {
+		return fleet.Authority{}, err
+	}
 	return s.deps.Fleet.Rotate(ctx, q.Body.Finish, q.Body.Force, rest.CallerOf(ctx).Why(q.Body.Reason))
 }

@@ -252,7 +252,7 @@ func TestLocalFileLetsTheCommandLineIn(t *testing.T) {
 		return c
 	}
 	make := func(url string) signin.Client {
-		if err := signin.LocalToken(t.Context(), w.db, w.dir, url, time.Now()); err != nil {
+		if err := signin.LocalToken(t.Context(), w.db, signin.LocalFile{Dir: w.dir, URL: url, Name: "client.json"}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		return read()

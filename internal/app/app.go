@@ -71,6 +71,7 @@ type Server struct {
 	patrol   *patrol.Patrol
 	fleet    *fleet.Fleet
 	serverID string
+	duty     duty
 	act      *act.Act
 	hands    *agent.Hands // of the agent inside; nil without
 
@@ -124,6 +125,9 @@ func build(ctx context.Context, o Options, held cleanup) (s *Server, err error) 
 	if err := s.openSecrets(ctx); err != nil {
 		return s, err
 	}
+	if s.serverID, err = serverID(o.Config.Data); err != nil {
+		return s, err
+	}
 	m := o.Config.Metrics
 	s.metrics, err = tsdb.Open(ctx, o.Log, tsdb.Options{Dir: filepath.Join(o.Config.Data, "metrics"), URL: m.URL, WriteURL: m.WriteURL,
 		Retention: time.Duration(m.Retention), RollupRetention: time.Duration(m.RollupRetention), MaxSize: int64(m.MaxSize)})
@@ -149,6 +153,10 @@ func build(ctx context.Context, o Options, held cleanup) (s *Server, err error) 
 	if err := s.openAgent(); err != nil {
 		return s, err
 	}
+	if err := s.mayShare(ctx); err != nil {
+		return s, err
+	}
+	s.push("place among the servers", s.leave)
 	if err := s.openFleet(ctx); err != nil {
 		return s, err
 	}

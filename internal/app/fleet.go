@@ -37,17 +37,13 @@ func serverID(dir string) (string, error) {
 }
 
 func (s *Server) openFleet(ctx context.Context) error {
-	var err error
-	if s.serverID, err = serverID(s.config.Data); err != nil {
-		return err
-	}
 	settings, err := agentSettings(s.config)
 	if err != nil {
 		return err
 	}
 	s.fleet, err = fleet.New(ctx, fleet.Options{
 		Log: s.log, Store: s.store, Accept: s.ingest.Accept, Seal: s.keeper.Seal, Open: s.keeper.Open, Server: s.serverID, Version: s.version,
-		Settings: func(ops.Host) []byte { return settings }, Proven: s.networkProven, Moved: func() { s.woken.watch.Wake() },
+		Settings: func(ops.Host) []byte { return settings }, Proven: s.networkProven, Moved: func() { s.woken.watch.Wake() }, Begun: s.ingest.Reload, Addresses: s.addresses,
 		CertLife: time.Duration(s.config.Fleet.CertificateLife),
 	})
 	if err != nil {
@@ -104,6 +100,25 @@ func (s *Server) agentAddress() (string, error) {
 	return "reeve://" + net.JoinHostPort(host, port), nil
 }
 
+// addresses answers where agents reach the servers that live, this one first.
+func (s *Server) addresses(ctx context.Context) []string {
+	all, err := s.servers(ctx)
+	if err != nil {
+		return nil // an agent keeps what it knows
+	}
+	var here, others []string
+	for _, x := range all {
+		switch {
+		case x.Address == "":
+		case x.ID == s.serverID:
+			here = append(here, x.Address)
+		default:
+			others = append(others, x.Address)
+		}
+	}
+	return append(here, others...)
+}
+
 // outwardIP answers the address of this machine that a packet to elsewhere
 // would carry. Nothing is sent.
 func outwardIP() string {
@@ -124,7 +139,7 @@ func (s *Server) fleetOfAPI() api.Fleet {
 	return api.Fleet{
 		Add: f.Add, Withdraw: f.Withdraw, Revoke: f.Revoke, Remove: f.Remove, Maintain: f.Maintain, EndMaintenance: f.EndMaintenance,
 		Release: f.Release, AcceptMachine: f.AcceptMachine, Authority: f.Authority, Rotate: f.Rotate, Fingerprint: f.Fingerprint,
-		Address: s.agentAddress, Blind: f.Blind, Connected: f.Connected, Link: f.Link(),
+		Address: s.agentAddress, Blind: f.Blind, Connected: f.Connected, Link: f.Link(), Servers: s.servers,
 	}
 }
 

@@ -35,6 +35,9 @@ func (s *Server) openInvestigate(ctx context.Context) error {
 		},
 		Veil: s.veil, Withheld: w.Covers, WithheldFields: w.Fields,
 	})
+	if s.duty.shared {
+		return nil // once this server is on duty
+	}
 	return s.investigate.Recover(ctx)
 }
 

@@ -39,7 +39,11 @@ func (s *Server) listen(ctx context.Context) (err error) {
 		}
 		s.serve(s.fleet.Link().Split(s.web.secure))
 	}
-	return signin.LocalToken(ctx, s.store, s.config.Data, s.URL(), time.Now())
+	local := signin.LocalFile{Dir: s.config.Data, URL: s.URL(), Name: "client.json"}
+	if s.duty.shared {
+		local.Name += " of " + s.serverID
+	}
+	return signin.LocalToken(ctx, s.store, local, time.Now())
 }
 
 // reason answers the last part of a network error, which is the one for

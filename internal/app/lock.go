@@ -37,6 +37,23 @@ func lockData(dir string) (unlock func() error, err error) {
 	return f.Close, nil
 }
 
+// lockDatabase keeps a second server off a database file that is not in its
+// own data folder.
+func lockDatabase(path string) (unlock func() error, err error) {
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, ops.Because(ops.Invalid, err, "the folder of the database %s cannot be written", path)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, ops.Errorf(ops.Conflict, "another Reeve uses the database %s: one SQLite file takes one server; stop the other, or keep the state of both in PostgreSQL (--database postgres://...)", path)
+		}
+		return nil, ops.Because(ops.Internal, err, "the database %s cannot be locked", path)
+	}
+	return f.Close, nil
+}
+
 func writeAt(f *os.File, text string) error {
 	_, err := f.WriteAt([]byte(text), 0)
 	return err

@@ -21,8 +21,11 @@ const (
 func (s *Server) addLoops() {
 	g := loop.NewGroup(s.log)
 	s.loops = g
-	s.woken.watch = g.Add(&loop.Loop{Name: "watch", Doc: "Judges every resource, opens and resolves findings, groups incidents.",
-		Every: watch.Every, Timeout: time.Minute, Pass: s.watchPass})
+	if s.duty.shared {
+		g.Add(&loop.Loop{Name: "duty", Doc: "Says that this server lives, and takes the duty of judging and telling when nobody has it.", Every: dutyEvery, Pass: s.takeDuty})
+	}
+	s.woken.watch = g.Add(s.single(&loop.Loop{Name: "watch", Doc: "Judges every resource, opens and resolves findings, groups incidents.",
+		Every: watch.Every, Timeout: time.Minute, Pass: s.watchPass}))
 	s.woken.checks = g.Add(&loop.Loop{Name: "checks", Doc: "Reads the declared checks and heartbeats for the agent.", Every: 5 * time.Second, Pass: s.readChecks})
 	g.Add(&loop.Loop{Name: "self", Doc: "Reports the parts of Reeve as resources.", Every: selfEvery, Pass: s.reportSelf})
 	g.Add(&loop.Loop{Name: "metrics_space", Doc: "Watches the room on the disk of the metrics store.", Every: 10 * time.Second, Pass: s.metrics.Check})
@@ -31,8 +34,14 @@ func (s *Server) addLoops() {
 		g.Add(&loop.Loop{Name: "metrics_ship", Doc: "Sends samples to the external metrics store.", Every: 5 * time.Second, Timeout: time.Minute, Pass: s.metrics.Ship})
 	}
 	g.Add(&loop.Loop{Name: "checkpoint", Doc: "Moves the database's log into the database.", Every: checkpointing, Pass: s.store.Checkpoint})
-	g.Add(&loop.Loop{Name: "prune", Doc: "Deletes events, and resources that nothing tells of, a month after.", Every: time.Hour, Pass: s.prune})
-	for _, l := range slices.Concat(s.api.Loops(), s.notifier.Loops(), s.modelLoops(), s.patrol.Loops(), s.investigate.Loops(), s.fleet.Loops(), s.reconcile.Loops(), s.act.Loops()) {
+	g.Add(s.single(&loop.Loop{Name: "prune", Doc: "Deletes events, and resources that nothing tells of, a month after.", Every: time.Hour, Pass: s.prune}))
+	if s.config.Deadman != "" {
+		g.Add(&loop.Loop{Name: "deadman", Doc: "Tells a service outside that Reeve lives.", Every: deadmanEvery, Pass: s.pingDeadman})
+	}
+	for _, l := range slices.Concat(s.notifier.Loops(), s.patrol.Loops(), s.investigate.Loops()) {
+		g.Add(s.single(l))
+	}
+	for _, l := range slices.Concat(s.api.Loops(), s.modelLoops(), s.fleet.Loops(), s.reconcile.Loops(), s.act.Loops()) {
 		g.Add(l)
 	}
 	if s.worker != nil {

@@ -3,14 +3,25 @@ package app
 import (
 	"context"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 
+	"reeve/internal/ops"
 	"reeve/internal/store"
 )
 
 // openDatabase opens the database, after it put a restored one in its place.
 func (s *Server) openDatabase(ctx context.Context) (err error) {
 	if path, ok := strings.CutPrefix(s.config.Database, "sqlite:"); ok {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return ops.Because(ops.Unavailable, err, "the folder of the database %s cannot be made", path)
+		}
+		unlock, err := lockDatabase(path)
+		if err != nil {
+			return err
+		}
+		s.push("database lock", func(context.Context) error { return unlock() })
 		restored, err := store.FinishRestore(path)
 		for _, at := range restored {
 			s.log.Info("a backup was put in the place of the database", "database", path, "restore", at)

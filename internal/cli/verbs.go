@@ -76,7 +76,7 @@ func (s *session) root() *cobra.Command {
 	add("decide", s.ackVerb(), s.suppressVerb(), s.unsuppressVerb(), s.resolveVerb(), s.investigateVerb(), s.noteVerb(), s.hostVerb(), s.workloadVerb(), s.approveVerb(), s.rejectVerb())
 	add("set", s.checksVerb(), s.checkVerb(), s.channelsVerb(), s.deliveriesVerb(), s.collectorsVerb(), s.detectorsVerb(), s.channelTypesVerb(), s.toolsVerb(),
 		s.usersVerb(), s.tokensVerb(), s.secretsVerb(), s.secretVerb(), s.signinVerb(), s.modelsVerb(), s.costVerb(), s.configVerb(), s.caVerb(), s.approverVerb(), s.driversVerb())
-	add("run", s.upVerb(), s.agentVerb(), s.auditVerb(), s.backupVerb(), s.restoreVerb(), s.releaseVerb(), s.versionVerb())
+	add("run", s.upVerb(), s.serverVerb(), s.agentVerb(), s.auditVerb(), s.backupVerb(), s.restoreVerb(), s.releaseVerb(), s.versionVerb())
 	return root
 }
 

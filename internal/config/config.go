@@ -17,6 +17,7 @@ type Config struct {
 	TLSCert   string `koanf:"tls_cert" doc:"Certificate file for listen_tls; default one signed by Reeve's own CA."`
 	TLSKey    string `koanf:"tls_key" doc:"Key file of tls_cert."`
 	PublicURL string `koanf:"public_url" doc:"Where people reach the page; goes into messages."`
+	Deadman   string `koanf:"deadman" doc:"Address of a dead-man service outside, asked for every minute while Reeve lives and judges: when that ends, the service tells you." secret:"true"`
 	LogLevel  string `koanf:"log_level" default:"info" doc:"debug, info, warn or error."`
 
 	Metrics    Metrics                   `koanf:"metrics" doc:"Where samples are kept."`

@@ -79,6 +79,8 @@ func related(a, b *sight) (why, bool) {
 		return runsOnCause, true
 	case a.hurts && b.work:
 		return causeOfWork, true
+	case sameThing(a, b) || sameThing(b, a):
+		return sameResource, true
 	case a.project != "" && a.project == b.project:
 		return sameProject, true
 	case a.is(ops.KindComponent) && b.is(ops.KindComponent):
@@ -89,6 +91,12 @@ func related(a, b *sight) (why, bool) {
 		return deviceBelow, true
 	}
 	return 0, false
+}
+
+// SameThing says that the first is what was declared of the second: a
+// container or a unit by its name.
+func sameThing(a, b *sight) bool {
+	return a.is(ops.KindWorkload) && b.is(ops.KindContainer, ops.KindUnit) && a.resource.Name == b.resource.Name && a.resource.HostID == b.resource.HostID
 }
 
 // HurtsWork says that the host or a part of it is in a trouble from which
@@ -102,7 +110,7 @@ func hurtsWork(s *sight) bool {
 // probed from it.
 func isWork(s *sight) bool {
 	return s.Role < Capacity && !slices.Contains(harmless, s.Condition) &&
-		s.is(ops.KindContainer, ops.KindService, ops.KindProject, ops.KindUnit, ops.KindCheck)
+		s.is(ops.KindContainer, ops.KindService, ops.KindProject, ops.KindUnit, ops.KindCheck, ops.KindWorkload)
 }
 
 // LiesOn says that the resource of the first is on the device of the second:

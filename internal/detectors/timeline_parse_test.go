@@ -28,6 +28,8 @@ import (
 //	at D silent              no longer seen      at D seen
 //	at D unreachable         the host is silent  at D reachable
 //	at D start               Reeve was started
+//	at D state WORD TEXT     the state of a host and why
+//	at D conflict TEXT       what came with a host's key; "none" for nothing
 //	---                      what follows are the edges that must come
 //
 // D is a duration, with d for days. @D in a value is the time D after the
@@ -192,6 +194,10 @@ func (s *scene) at(d detect.Definition, w []string, line string) error {
 		c.value, err = value(strings.Join(w[4:], " "))
 	case "unset":
 		c.name = w[3]
+	case "state":
+		c.name, c.value = w[3], strings.Join(w[4:], " ")
+	case "conflict":
+		c.value = strings.Join(w[3:], " ")
 	case "event":
 		e := ops.Event{Type: ops.EventType(w[3]), At: at, Facts: map[string]string{}, Count: 1, Resource: s.resource.Key}
 		if !slices.Contains(d.Events, e.Type) {
@@ -243,6 +249,12 @@ func (s *scene) resourceAt(now time.Time) (r ops.Resource, hidden bool) {
 			r.Observed[c.name] = c.value
 		case "unset":
 			delete(r.Observed, c.name)
+		case "state":
+			r.Reachable, r.ReachWhy = c.name, c.value
+		case "conflict":
+			if r.Conflict = c.value; c.value == "none" {
+				r.Conflict = ""
+			}
 		case "silent":
 			silent = c.at
 		case "seen":

@@ -1,6 +1,8 @@
 package detectors
 
 import (
+	"time"
+
 	"reeve/internal/detect"
 	"reeve/internal/ops"
 )
@@ -11,6 +13,7 @@ var _ = all.Add(detect.Definition{
 	Doc:   "Something runs on a host where workloads of its kind are declared, and nobody declared this one. It clears when it is declared or gone; nothing removes it but a person.",
 	Kinds: []ops.Kind{ops.KindWorkload},
 	Role:  detect.Symptom,
+	Hold:  10 * time.Minute, // who declares several things one by one is not told of each
 	Eval:  workloadUnowned,
 	Causes: []string{
 		"It was started by hand and forgotten.",
@@ -23,5 +26,7 @@ var _ = all.Add(detect.Definition{
 })
 
 func workloadUnowned(s detect.Subject) detect.Verdict {
-	return workloadProblem(s, "unowned", ops.Warning)
+	v := workloadProblem(s, "unowned", ops.Warning)
+	v.Hold = nil
+	return v
 }

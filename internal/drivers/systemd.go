@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"reeve/internal/collect"
+	"reeve/internal/command"
 	"reeve/internal/ops"
 	"reeve/internal/redact"
 	"reeve/internal/workload"
@@ -78,10 +79,13 @@ func (d unitDriver) Do(ctx context.Context, op workload.Operation, t Target) (st
 	}
 	ctx, cancel := context.WithTimeout(ctx, unitTimeout)
 	defer cancel()
-	verb, err := unitVerb(op)
-	if err != nil {
+	if command.ReadOnly {
+		return "", ops.Errorf(ops.Forbidden, "this build of the agent cannot change anything")
+	}
+	switch op {
+	case workload.Start, workload.Stop, workload.Restart:
+		_, err := d.ask(ctx, string(op), "--", t.Name)
 		return "", err
 	}
-	_, err = d.ask(ctx, verb, "--", t.Name)
-	return "", err
+	return "", ops.Errorf(ops.Invalid, "a service cannot %s", op)
 }

@@ -2,10 +2,12 @@ package fleet
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/internal/pki"
 	"reeve/internal/store"
 )
 
@@ -72,17 +74,25 @@ func (f *Fleet) flush(ctx context.Context) error {
 	if len(clocks) == 0 {
 		return nil
 	}
+	var placed []string
 	err = f.store.Tx(ctx, now, func(tx *store.Tx) error {
 		if err := tx.SaveClocks(ctx, clocks); err != nil {
 			return err
 		}
-		return f.noteResources(ctx, tx, clocks)
+		placed, err = f.noteResources(ctx, tx, clocks)
+		return err
 	})
 	if err != nil {
 		return err
 	}
+	if err := f.expel(ctx); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, id := range placed {
+		f.placed[id] = true
+	}
 	for id, h := range f.heard {
 		if here.Sub(h.beat) > time.Minute { // it is written, and another server may have the host
 			delete(f.heard, id)
@@ -125,8 +135,9 @@ func (f *Fleet) clocks(now, here time.Time) []store.Clock {
 	return all
 }
 
-// noteResources writes, once, which resource a host is.
-func (f *Fleet) noteResources(ctx context.Context, tx *store.Tx, clocks []store.Clock) error {
+// noteResources writes, once, which resource a host is, and answers of which
+// hosts that is known.
+func (f *Fleet) noteResources(ctx context.Context, tx *store.Tx, clocks []store.Clock) (placed []string, err error) {
 	for _, c := range clocks {
 		f.mu.Lock()
 		done := f.placed[c.HostID]
@@ -135,21 +146,44 @@ func (f *Fleet) noteResources(ctx context.Context, tx *store.Tx, clocks []store.
 			continue
 		}
 		r, _, ok, err := tx.ResourceByKey(ctx, ops.HostKey(c.HostID))
-		if err != nil || !ok {
-			return err
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue // its first report is not in yet
 		}
 		h, err := tx.Host(ctx, c.HostID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if h.ResourceID != r.ID {
 			if _, err := tx.NoteHost(ctx, h, "", store.Why{}, func(x *ops.Host) { x.ResourceID = r.ID }); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		f.mu.Lock()
-		f.placed[c.HostID] = true
-		f.mu.Unlock()
+		placed = append(placed, c.HostID)
+	}
+	return placed, nil
+}
+
+// expel ends the connections of hosts that may no longer speak: a person may
+// have said so at another server.
+func (f *Fleet) expel(ctx context.Context) error {
+	f.mu.Lock()
+	here := make(map[string]*session, len(f.sessions))
+	maps.Copy(here, f.sessions)
+	f.mu.Unlock()
+	if len(here) == 0 {
+		return nil
+	}
+	keys, err := f.store.HostKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for id, s := range here {
+		if keys[id] != pki.Fingerprint(s.peer.Cert) {
+			s.peer.Close()
+		}
 	}
 	return nil
 }

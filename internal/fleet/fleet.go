@@ -39,6 +39,12 @@ type Options struct {
 	// Proven reports whether something else than agents shows that the
 	// server's own network works.
 	Proven func(context.Context) bool
+	// Begun is called when a host has connected, before its first report: what
+	// is remembered of it may be another server's by now.
+	Begun func(ctx context.Context, host string) error
+	// Addresses answers where agents reach the servers that live, this one
+	// first.
+	Addresses func(context.Context) []string
 	// Moved is called after hosts moved: a hint for whoever watches.
 	Moved   func()
 	Server  string // ID of this server
@@ -61,6 +67,7 @@ type Fleet struct {
 	local    map[string]bool     // hosts whose agent is inside this server
 	heard    map[string]heard    // clocks of hosts without a session now
 	placed   map[string]bool     // hosts whose resource is known
+	numbers  map[string]*number  // of reports, by host
 	blind    Blindness
 
 	flushing, pinging, judging *loop.Loop
@@ -80,7 +87,7 @@ func New(ctx context.Context, o Options) (*Fleet, error) {
 	if o.CertLife == 0 {
 		o.CertLife = pki.HostLife
 	}
-	f := &Fleet{Options: o, log: o.Log, store: o.Store, started: time.Now(), sessions: map[string]*session{}, local: map[string]bool{}, heard: map[string]heard{}, placed: map[string]bool{}}
+	f := &Fleet{Options: o, log: o.Log, store: o.Store, started: time.Now(), sessions: map[string]*session{}, local: map[string]bool{}, heard: map[string]heard{}, placed: map[string]bool{}, numbers: map[string]*number{}}
 	f.link = link.NewServer(o.Log, keeper{f}, time.Now)
 	if err := f.roots.open(ctx, f, time.Now()); err != nil {
 		return nil, err
@@ -88,8 +95,9 @@ func New(ctx context.Context, o Options) (*Fleet, error) {
 	return f, f.startQuiet(ctx)
 }
 
-// startQuiet notes every host as not heard of yet: what is stored of them is
-// from before this start, and nothing new must be concluded from it.
+// startQuiet notes every host that no other server has as not heard of yet:
+// what is stored of them is from before this start, and nothing new must be
+// concluded from it.
 func (f *Fleet) startQuiet(ctx context.Context) error {
 	hosts, err := f.store.Hosts(ctx, false)
 	if err != nil {
@@ -97,7 +105,7 @@ func (f *Fleet) startQuiet(ctx context.Context) error {
 	}
 	var ids []string
 	for _, h := range hosts {
-		if !h.Local && h.Server == f.Server {
+		if !h.Local && (h.Server == f.Server || h.Server == "") {
 			ids = append(ids, h.ID)
 		}
 	}

@@ -24,6 +24,10 @@ const actor = "fleet"
 // InvitationLife is how long a one-time token counts.
 const InvitationLife = time.Hour
 
+// LeastBytesPerS is the lowest cap: what is written at once must be through
+// before the connection is taken for dead.
+const LeastBytesPerS = 4096
+
 // tokenPrefix begins every token, so that a person or a scanner knows one.
 const tokenPrefix = "rvj_"
 
@@ -46,8 +50,11 @@ func (f *Fleet) Add(ctx context.Context, in Invite, why store.Why) (token string
 	if in.Heartbeat != 0 && (in.Heartbeat < 5*time.Second || in.Heartbeat > time.Hour) {
 		return "", made, ops.Errorf(ops.Invalid, "heartbeats come every 5 s to 1 h")
 	}
-	if in.Grace != 0 && in.Grace < 2*max(in.Heartbeat, ops.HeartbeatEvery) || in.BytesPerS < 0 {
-		return "", made, ops.Errorf(ops.Invalid, "the grace is at least two heartbeats, and the cap is not negative")
+	if in.Grace != 0 && in.Grace < 2*max(in.Heartbeat, ops.HeartbeatEvery) {
+		return "", made, ops.Errorf(ops.Invalid, "the grace is at least two heartbeats")
+	}
+	if in.BytesPerS != 0 && in.BytesPerS < LeastBytesPerS {
+		return "", made, ops.Errorf(ops.Invalid, "the cap of what an agent sends is at least %d bytes a second: with less it cannot keep its connection", LeastBytesPerS)
 	}
 	now, err := f.now(ctx)
 	if err != nil {

@@ -39,10 +39,10 @@ func (f *Fleet) judge(ctx context.Context) error {
 	for _, h := range hosts {
 		e.Hosts = append(e.Hosts, f.ages(h, now, uptime))
 	}
-	e.Proven = f.proven(ctx, e.Hosts)
+	e.Proven = f.proven(ctx, e)
 	moves, blind := reach.Judge(e)
 	f.note(Blindness{Tripped: blind.Tripped, Silent: blind.Silent, Expected: blind.Expected, Judging: true})
-	if err := f.noteQuiet(ctx, now, hosts, e.Hosts); err != nil {
+	if err := f.noteQuiet(ctx, now, hosts, e, fence); err != nil {
 		return err
 	}
 	for len(moves) > 0 {
@@ -85,16 +85,17 @@ func (f *Fleet) ages(h ops.Host, now time.Time, uptime time.Duration) reach.Host
 		nearer(&x.Beat, s.heard.beat)
 		nearer(&x.Proof, s.heard.proof)
 		nearer(&x.Report, s.heard.report)
+		x.Settling = here.Sub(s.heard.since) < reach.Missed*x.Every
 	}
 	return x
 }
 
 // proven reports whether the server's own network was seen to work: an agent
 // on another machine answers, or what the configuration names does.
-func (f *Fleet) proven(ctx context.Context, hosts []reach.Host) bool {
+func (f *Fleet) proven(ctx context.Context, e reach.Estate) bool {
 	waits := false
-	for _, h := range hosts {
-		if !h.Local && h.Proof < reach.Quiet && h.State != ops.HostHeld {
+	for _, h := range e.Hosts {
+		if !h.Local && h.Proof < min(reach.Quiet, e.Uptime) && h.State != ops.HostHeld {
 			return true
 		}
 		waits = waits || h.State == ops.HostHeld && h.InState >= reach.HeldFor
@@ -104,16 +105,17 @@ func (f *Fleet) proven(ctx context.Context, hosts []reach.Host) bool {
 
 // noteQuiet writes which hosts are not heard of just now, or send only what
 // is past: nothing is concluded from what is known of what runs on them.
-func (f *Fleet) noteQuiet(ctx context.Context, now time.Time, hosts []ops.Host, ages []reach.Host) error {
+func (f *Fleet) noteQuiet(ctx context.Context, now time.Time, hosts []ops.Host, e reach.Estate, fence int64) error {
 	noted, err := f.store.QuietHosts(ctx)
 	if err != nil {
 		return err
 	}
 	var on, off []string
 	for i, h := range hosts {
-		limit := max(reach.Quiet, 2*h.Beat())
-		fresh := h.Local || !h.ReportAt.IsZero() && now.Sub(h.ReportAt) <= limit || ages[i].Report < min(limit, time.Since(f.started))
-		quiet := !fresh || ages[i].Beat > limit
+		limit, age := max(reach.Quiet, 2*h.Beat()), e.Hosts[i]
+		// What reaches the uptime was not heard of since the start.
+		fresh := h.Local || !h.ReportAt.IsZero() && now.Sub(h.ReportAt) <= limit || age.Report <= limit && age.Report < e.Uptime
+		quiet := !fresh || age.Beat > limit
 		switch {
 		case quiet && !noted[h.ID]:
 			on = append(on, h.ID)
@@ -125,6 +127,9 @@ func (f *Fleet) noteQuiet(ctx context.Context, now time.Time, hosts []ops.Host, 
 		return nil
 	}
 	return f.store.Tx(ctx, now, func(tx *store.Tx) error {
+		if held, err := tx.CheckLease(ctx, monitorLease, f.Server, fence); err != nil || !held {
+			return err
+		}
 		if err := tx.SetQuiet(ctx, on, true); err != nil {
 			return err
 		}

@@ -2,10 +2,8 @@ package fleet
 
 import (
 	"bytes"
-
 	"context"
 	"crypto/sha256"
-
 	"slices"
 	"strings"
 	"sync"
@@ -25,16 +23,18 @@ type heard struct {
 	sequence            int64
 	skew                time.Duration
 	spooled             int64
+	since               time.Time // of its connection
 	address             string
 	connected           bool
 }
 
 // A session is one connection of an agent, from its hello on.
 type session struct {
-	f    *Fleet
-	peer *link.Peer
-	id   string // of the host
-	down link.Commander
+	f      *Fleet
+	peer   *link.Peer
+	id     string // of the host
+	down   link.Commander
+	number *number
 
 	mu       sync.Mutex
 	greeted  bool
@@ -48,7 +48,50 @@ type session struct {
 // Open takes a connection in; it counts from its hello on.
 func (k keeper) Open(p *link.Peer) (linkpbconnect.UplinkHandler, func()) {
 	s := &session{f: k.f, peer: p, id: p.Cert.Subject.CommonName, down: link.Readable(p.Down)}
+	s.number = k.f.numberOf(s.id)
 	return s, func() { k.f.ended(s) }
+}
+
+// A number is that of the last report that was accepted of a host, whatever
+// connection it came over.
+type number struct {
+	mu   sync.Mutex // held while a report is taken in
+	last int64
+}
+
+func (n *number) get() int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.last
+}
+
+func (n *number) atLeast(last int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.last = max(n.last, last)
+}
+
+func (f *Fleet) numberOf(host string) *number {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.numbers[host] == nil {
+		f.numbers[host] = &number{}
+	}
+	return f.numbers[host]
+}
+
+// heardBefore answers when the host was heard of over earlier connections to
+// this server, as far as that is not written yet.
+func (f *Fleet) heardBefore(host string) heard {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old := f.sessions[host]
+	if old == nil {
+		return f.heard[host]
+	}
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	return old.heard
 }
 
 // Hello says who the agent is and answers how to go on.
@@ -75,17 +118,23 @@ func (s *session) hello(ctx context.Context, r *linkpb.HelloRequest) (*linkpb.He
 	if h, err = s.note(ctx, h, r, protocol); err != nil {
 		return nil, err
 	}
+	if err := s.f.Begun(ctx, s.id); err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	settings := s.f.Settings(h)
+	s.number.atLeast(h.Sequence)
+	before, last := s.f.heardBefore(s.id), s.number.get()
 	s.mu.Lock()
 	s.greeted, s.host, s.settings = true, h, digest(settings)
-	s.heard = heard{beat: now, address: s.peer.From, sequence: h.Sequence, skew: skewOf(r.GetNowMs(), now), connected: true}
+	s.heard = heard{beat: now, since: now, address: s.peer.From, sequence: last, skew: skewOf(r.GetNowMs(), now), connected: true,
+		proof: before.proof, report: before.report}
 	trust := s.f.roots.trusted()
 	s.trust = digest(trust...)
 	s.mu.Unlock()
 	s.f.begin(s)
 	return &linkpb.HelloResponse{Protocol: protocol, NowMs: now.UnixMilli(), HeartbeatMs: h.Beat().Milliseconds(), BytesPerS: h.BytesPerS,
-		Trust: trust, Settings: settings, Sequence: h.Sequence, Name: h.Name}, nil
+		Trust: trust, Settings: settings, Sequence: last, Name: h.Name, Addresses: s.f.Addresses(ctx)}, nil
 }
 
 // known answers the host of the certificate, if it may speak.
@@ -247,7 +296,12 @@ func (s *session) report(ctx context.Context, r *linkpb.ReportRequest) (duplicat
 		return false, ops.Errorf(ops.Forbidden, "the agent has not said hello")
 	case r.GetReport().GetHost().GetKey() != s.id:
 		return false, ops.Errorf(ops.Forbidden, "an agent speaks of its own host only")
-	case r.GetReport().GetSequence() <= h.sequence:
+	}
+	// One at a time: a report that comes again, on this or on a newer
+	// connection, waits for what becomes of it.
+	s.number.mu.Lock()
+	defer s.number.mu.Unlock()
+	if r.GetReport().GetSequence() <= s.number.last {
 		return true, nil
 	}
 	report, err := link.UnpackReport(r.GetReport())
@@ -262,6 +316,7 @@ func (s *session) report(ctx context.Context, r *linkpb.ReportRequest) (duplicat
 	if err := s.f.Accept(ctx, report); err != nil {
 		return false, err
 	}
+	s.number.last = report.Sequence
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -64,6 +64,7 @@ type Worker struct {
 	wg      sync.WaitGroup
 	handing *loop.Loop
 	mu      sync.Mutex // guards the jobs' state and first
+	one     sync.Mutex // hands over
 	pending *ops.Report
 	number  int64
 }
@@ -116,15 +117,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	return errors.Join(group.Stop(stopping), w.Close(stopping))
 }
 
-// Close stops the collectors under way and waits for them. When ctx ends
-// first, the error names those that do not stop.
+// Close stops the collectors under way, waits for them, and hands over what
+// came in since the last pass. When ctx ends first, the error names those that
+// do not stop.
 func (w *Worker) Close(ctx context.Context) error {
 	w.stop()
 	done := make(chan struct{})
 	go func() { w.wg.Wait(); close(done) }()
 	select {
 	case <-done:
-		return nil
+		return w.handOver(ctx)
 	case <-ctx.Done():
 	}
 	w.mu.Lock()
@@ -227,6 +229,10 @@ func (w *Worker) finish(j *job, r result) {
 // handOver hands over what is there, the oldest first, until nothing is left
 // or the server refuses.
 func (w *Worker) handOver(ctx context.Context) error {
+	if !w.one.TryLock() { // a pass that does not end, while the worker closes
+		return nil
+	}
+	defer w.one.Unlock()
 	for ctx.Err() == nil {
 		if w.pending == nil {
 			observations := w.buffer.take()

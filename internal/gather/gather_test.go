@@ -341,3 +341,15 @@ func TestCloseNamesWhatDoesNotStop(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestCloseHandsOverWhatCameInLast(t *testing.T) {
+	in := &inbox{}
+	w, err := New(slog.New(slog.DiscardHandler), Options{Host: box, Hand: in.hand, Env: LiveEnv(slog.New(slog.DiscardHandler), Roots{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.buffer.add(ops.Observation{Collector: "logs", Events: []ops.Event{{SourceID: "1"}}})
+	if err := w.Close(t.Context()); err != nil || len(in.of("logs")) != 1 {
+		t.Errorf("%+v, %v", in.reports, err)
+	}
+}

@@ -67,6 +67,26 @@ func (in *Ingest) load(ctx context.Context) error {
 	return nil
 }
 
+// Reload reads again what is stored of one host and all on it: another server
+// took its reports in meanwhile.
+func (in *Ingest) Reload(ctx context.Context, host string) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.reload(ctx, host)
+}
+
+func (in *Ingest) reload(ctx context.Context, host string) error {
+	all, things, err := in.store.ResourcesSeenBy(ctx, host)
+	if err != nil {
+		return fmt.Errorf("load resources of %s: %w", host, err)
+	}
+	maps.DeleteFunc(in.known, func(k ops.ResourceKey, _ *entry) bool { return k.Host == host })
+	for _, r := range all {
+		in.known[r.Key] = newEntry(r, things[r.ID])
+	}
+	return nil
+}
+
 // Stats answers a copy.
 func (in *Ingest) Stats() Stats {
 	in.mu.Lock()
@@ -89,7 +109,7 @@ func (in *Ingest) Accept(ctx context.Context, r ops.Report) error {
 	plan := in.plan(r)
 	if err := in.commit(ctx, plan, r.At); err != nil {
 		// What is cached may no longer be what is stored.
-		if loadErr := in.load(ctx); loadErr != nil {
+		if loadErr := in.reload(ctx, r.Host.Key); loadErr != nil {
 			in.log.Error("resources could not be read again", "err", loadErr)
 		}
 		return err

@@ -230,7 +230,7 @@ func (k *Knowledge) accepted(ctx context.Context, wanted map[string]bool) ([]ops
 	}
 	var all []ops.Note
 	for _, f := range active {
-		s := f.Suppression
+		s := f.Suppression.Own()
 		if s == nil || s.Kind != ops.SuppressAccepted || !wanted[f.ResourceID] {
 			continue
 		}

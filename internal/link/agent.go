@@ -33,7 +33,7 @@ const DefaultPort = "7434"
 // ParseAddress reads an address.
 func ParseAddress(text string) (Address, error) {
 	u, err := url.Parse(strings.TrimSpace(text))
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return Address{}, ops.Errorf(ops.Invalid, "the address %q is neither reeve://HOST:PORT nor https://HOST", text)
 	}
 	switch u.Scheme {
@@ -102,7 +102,17 @@ func (c *Conn) Cap(bytesPerS int64) { c.capped.set(bytesPerS) }
 
 // Dial opens a connection and answers commands that come over it.
 func (d Dialer) Dial(ctx context.Context, down linkpbconnect.DownlinkHandler) (*Conn, error) {
-	session, capped, err := d.session(ctx, hostTLS(d.Cert, d.Trust, d.Now))
+	plain, err := d.Address.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.Over(ctx, plain, down)
+}
+
+// Over is Dial over a connection that is there already, which it closes on an
+// error.
+func (d Dialer) Over(ctx context.Context, plain net.Conn, down linkpbconnect.DownlinkHandler) (*Conn, error) {
+	session, capped, err := d.session(ctx, plain, hostTLS(d.Cert, d.Trust, d.Now))
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +126,16 @@ func (d Dialer) Dial(ctx context.Context, down linkpbconnect.DownlinkHandler) (*
 // Enrol asks for a certificate with a token, of a server whose authority has
 // the given fingerprint.
 func (d Dialer) Enrol(ctx context.Context, fingerprint string, r *linkpb.EnrolRequest) (*linkpb.EnrolResponse, error) {
-	session, _, err := d.session(ctx, joinTLS(fingerprint, d.Now))
+	plain, err := d.Address.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.EnrolOver(ctx, plain, fingerprint, r)
+}
+
+// EnrolOver is Enrol over a connection that is there already, which it closes.
+func (d Dialer) EnrolOver(ctx context.Context, plain net.Conn, fingerprint string, r *linkpb.EnrolRequest) (*linkpb.EnrolResponse, error) {
+	session, _, err := d.session(ctx, plain, joinTLS(fingerprint, d.Now))
 	if err != nil {
 		return nil, err
 	}
@@ -127,23 +146,28 @@ func (d Dialer) Enrol(ctx context.Context, fingerprint string, r *linkpb.EnrolRe
 	return answer, FromWire(err)
 }
 
-func (d Dialer) session(ctx context.Context, config *tls.Config) (*yamux.Session, *capped, error) {
-	plain, err := d.Address.dial(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
+func (d Dialer) session(ctx context.Context, plain net.Conn, config *tls.Config) (*yamux.Session, *capped, error) {
 	limited := newCapped(plain, d.BytesPerS)
 	conn := tls.Client(limited, config)
 	shaking, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(shaking); err != nil {
-		plain.Close()
+		limited.Close()
 		return nil, nil, handshakeFailure(err)
 	}
 	session, err := yamux.Client(conn, muxConfig())
 	if err != nil {
-		plain.Close()
+		limited.Close()
 		return nil, nil, err
+	}
+	// The handshake of TLS 1.3 ends here before the server has looked at the
+	// certificate of this side: only an answer says that it counts.
+	if _, err := session.Ping(); err != nil {
+		session.Close()
+		if _, refused := conn.Read(make([]byte, 1)); refused != nil {
+			err = refused // why the session ended
+		}
+		return nil, nil, handshakeFailure(err)
 	}
 	return session, limited, nil
 }
@@ -156,8 +180,8 @@ func handshakeFailure(err error) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return ops.Because(ops.Forbidden, err, "the server's certificate is not of the authority that this agent trusts, or the clocks differ: %v", err)
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return ops.Because(ops.Forbidden, err, "the server refuses the certificate of this agent: %v", alert)
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
+		return ops.Because(ops.Forbidden, err, "the server refuses the certificate of this agent: %v", alert.Err)
 	}
 	return err
 }
@@ -166,15 +190,24 @@ func handshakeFailure(err error) error {
 type capped struct {
 	net.Conn
 	limit *rate.Limiter
+	open  context.Context // ends with the connection
+	end   context.CancelFunc
 }
 
 // burst is the most that is written at once under a cap.
 const burst = 16 << 10
 
 func newCapped(c net.Conn, bytesPerS int64) *capped {
-	x := &capped{c, rate.NewLimiter(rate.Inf, burst)}
+	x := &capped{Conn: c, limit: rate.NewLimiter(rate.Inf, burst)}
+	x.open, x.end = context.WithCancel(context.Background())
 	x.set(bytesPerS)
 	return x
+}
+
+// Close also ends the wait of a write.
+func (c *capped) Close() error {
+	c.end()
+	return c.Conn.Close()
 }
 
 func (c *capped) set(bytesPerS int64) {
@@ -188,7 +221,7 @@ func (c *capped) set(bytesPerS int64) {
 func (c *capped) Write(b []byte) (n int, err error) {
 	for len(b) > 0 {
 		part := b[:min(len(b), burst)]
-		if err := c.limit.WaitN(context.Background(), len(part)); err != nil {
+		if err := c.limit.WaitN(c.open, len(part)); err != nil {
 			return n, err
 		}
 		m, err := c.Conn.Write(part)

@@ -34,6 +34,9 @@ func FromWire(err error) error {
 	if err == nil || !ok || errors.Is(err, context.Canceled) {
 		return err
 	}
+	if e.Code() == connect.CodeResourceExhausted { // larger than MaxMessage
+		return ops.Because(ops.Invalid, err, "%s", e.Message())
+	}
 	for kind, code := range codes {
 		if code == e.Code() {
 			return ops.Because(kind, err, "%s", e.Message())

@@ -102,7 +102,11 @@ func overMux(session *yamux.Session) *http.Client {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			return session.OpenStream()
+			stream, err := session.OpenStream()
+			if err != nil {
+				return nil, err
+			}
+			return piecewise{stream}, nil
 		},
 	}}
 }
@@ -119,7 +123,27 @@ func answer(session *yamux.Session, handler http.Handler) {
 // listener is a session as HTTP sees it.
 type listener struct{ *yamux.Session }
 
-func (l listener) Accept() (net.Conn, error) { return l.Session.AcceptStream() }
+func (l listener) Accept() (net.Conn, error) {
+	stream, err := l.Session.AcceptStream()
+	if err != nil {
+		return nil, err
+	}
+	return piecewise{stream}, nil
+}
+
+// piecewise is a stream that writes little at once. A write is whole on the
+// connection before another stream or a keep-alive has its turn, and under a
+// cap that must not take longer than they wait.
+type piecewise struct{ net.Conn }
+
+func (p piecewise) Write(b []byte) (n int, err error) {
+	for len(b) > 0 && err == nil {
+		var m int
+		m, err = p.Conn.Write(b[:min(len(b), burst)])
+		n, b = n+m, b[m:]
+	}
+	return n, err
+}
 
 // clientOptions and handlerOptions bound messages on both sides.
 var (

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,12 +31,38 @@ type packer struct {
 	m      *linkpb.Report
 	refs   map[ops.ResourceKey]uint32
 	series map[string]uint32
+	id     []byte // of a series, to look it up
+}
+
+// text answers a text of the estate as a message can carry it, and as every
+// database can keep it: whatever bytes a name has, they must not keep the
+// rest of a report from the server.
+func text(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	}
+	return s
+}
+
+func texts[M ~map[string]string](m M) map[string]string {
+	for k, v := range m {
+		if text(k) == k && text(v) == v {
+			continue
+		}
+		sound := make(map[string]string, len(m))
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			sound[text(k)] = text(m[k])
+		}
+		return sound
+	}
+	return m
 }
 
 // PackReport answers a report as a message: resources and series that repeat
 // stand once.
 func PackReport(r ops.Report) *linkpb.Report {
-	p := packer{&linkpb.Report{Host: PackHost(r.Host), Sequence: r.Sequence, AtMs: r.At.UnixMilli()}, map[ops.ResourceKey]uint32{}, map[string]uint32{}}
+	p := packer{m: &linkpb.Report{Host: PackHost(r.Host), Sequence: r.Sequence, AtMs: millis(r.At)}, refs: map[ops.ResourceKey]uint32{}, series: map[string]uint32{}}
 	for _, o := range r.Observations {
 		p.m.Observations = append(p.m.Observations, p.observation(o))
 	}
@@ -44,7 +71,7 @@ func PackReport(r ops.Report) *linkpb.Report {
 
 // PackHost answers an identity as a message.
 func PackHost(h ops.HostIdentity) *linkpb.Host {
-	return &linkpb.Host{Key: h.Key, Name: h.Name, BootId: h.BootID, Labels: h.Labels}
+	return &linkpb.Host{Key: text(h.Key), Name: text(h.Name), BootId: text(h.BootID), Labels: texts(h.Labels)}
 }
 
 func (p *packer) ref(k ops.ResourceKey) uint32 {
@@ -53,7 +80,7 @@ func (p *packer) ref(k ops.ResourceKey) uint32 {
 	if !ok {
 		i = uint32(len(p.m.Refs))
 		p.refs[k] = i
-		p.m.Refs = append(p.m.Refs, &linkpb.Ref{Source: k.Source, Key: k.Key})
+		p.m.Refs = append(p.m.Refs, &linkpb.Ref{Source: text(k.Source), Key: text(k.Key)})
 	}
 	return i
 }
@@ -61,24 +88,31 @@ func (p *packer) ref(k ops.ResourceKey) uint32 {
 func (p *packer) seriesOf(s ops.Sample) uint32 {
 	k := s.Resource
 	k.Host = ""
-	var id strings.Builder
-	id.WriteString(s.Metric + "\x00" + k.Source + "\x00" + k.Key)
-	for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
-		id.WriteString("\x00" + name + "\x00" + s.Labels[name])
+	p.id = p.id[:0]
+	part := func(s string) {
+		p.id = append(strconv.AppendInt(p.id, int64(len(s)), 10), ' ')
+		p.id = append(p.id, s...)
 	}
-	i, ok := p.series[id.String()]
+	part(s.Metric)
+	part(k.Source)
+	part(k.Key)
+	for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
+		part(name)
+		part(s.Labels[name])
+	}
+	i, ok := p.series[string(p.id)]
 	if !ok {
 		i = uint32(len(p.m.Series))
-		p.series[id.String()] = i
-		p.m.Series = append(p.m.Series, &linkpb.Series{Ref: p.ref(s.Resource), Metric: s.Metric, Labels: s.Labels})
+		p.series[string(p.id)] = i
+		p.m.Series = append(p.m.Series, &linkpb.Series{Ref: p.ref(s.Resource), Metric: text(s.Metric), Labels: texts(s.Labels)})
 	}
 	return i
 }
 
 func (p *packer) observation(o ops.Observation) *linkpb.Observation {
-	m := &linkpb.Observation{Collector: o.Collector, StartedMs: o.Started.UnixMilli(), TookUs: o.Took, EveryMs: o.EveryMS, Error: o.Err}
+	m := &linkpb.Observation{Collector: text(o.Collector), StartedMs: millis(o.Started), TookUs: o.Took, EveryMs: o.EveryMS, Error: text(o.Err)}
 	for _, s := range o.Sightings {
-		x := &linkpb.Sighting{Ref: p.ref(s.Key), Kind: string(s.Kind), Name: s.Name, Labels: s.Labels, Observed: s.Observed, Generation: s.Generation}
+		x := &linkpb.Sighting{Ref: p.ref(s.Key), Kind: text(string(s.Kind)), Name: text(s.Name), Labels: texts(s.Labels), Observed: texts(s.Observed), Generation: text(s.Generation)}
 		if s.Parent != (ops.ResourceKey{}) {
 			x.Parent = p.ref(s.Parent) + 1
 		}
@@ -88,13 +122,13 @@ func (p *packer) observation(o ops.Observation) *linkpb.Observation {
 		m.Samples = append(m.Samples, &linkpb.Sample{Series: p.seriesOf(s), AfterMs: s.At.UnixMilli() - m.StartedMs, Value: s.Value})
 	}
 	for _, e := range o.Events {
-		m.Events = append(m.Events, &linkpb.Event{Ref: p.ref(e.Resource), Type: string(e.Type), AtMs: millis(e.At), Text: e.Text, Facts: e.Facts, SourceId: e.SourceID, Count: e.Count})
+		m.Events = append(m.Events, &linkpb.Event{Ref: p.ref(e.Resource), Type: text(string(e.Type)), AtMs: millis(e.At), Text: text(e.Text), Facts: texts(e.Facts), SourceId: text(e.SourceID), Count: e.Count})
 	}
 	for _, g := range o.Gaps {
-		m.Gaps = append(m.Gaps, &linkpb.Gap{What: g.What, Why: g.Why, Remedy: g.Remedy})
+		m.Gaps = append(m.Gaps, &linkpb.Gap{What: text(g.What), Why: text(g.Why), Remedy: text(g.Remedy)})
 	}
 	for _, k := range o.Complete {
-		m.Complete = append(m.Complete, string(k))
+		m.Complete = append(m.Complete, text(string(k)))
 	}
 	return m
 }

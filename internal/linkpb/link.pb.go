@@ -341,6 +341,7 @@ type HelloResponse struct {
 	Settings      []byte                 `protobuf:"bytes,6,opt,name=settings,proto3" json:"settings,omitempty"`  // JSON: collectors and checks
 	Sequence      int64                  `protobuf:"varint,7,opt,name=sequence,proto3" json:"sequence,omitempty"` // last report that was accepted
 	Name          string                 `protobuf:"bytes,8,opt,name=name,proto3" json:"name,omitempty"`
+	Addresses     []string               `protobuf:"bytes,9,rep,name=addresses,proto3" json:"addresses,omitempty"` // of the servers that live, this one first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -429,6 +430,13 @@ func (x *HelloResponse) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *HelloResponse) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
 }
 
 type HeartbeatRequest struct {
@@ -1937,7 +1945,7 @@ const file_link_proto_rawDesc = "" +
 	"\adrivers\x18\x05 \x03(\tR\adrivers\x12\x15\n" +
 	"\x06now_ms\x18\x06 \x01(\x03R\x05nowMs\x12\x14\n" +
 	"\x05trust\x18\a \x03(\tR\x05trust\x12\x1a\n" +
-	"\bsequence\x18\b \x01(\x03R\bsequence\"\xe7\x01\n" +
+	"\bsequence\x18\b \x01(\x03R\bsequence\"\x85\x02\n" +
 	"\rHelloResponse\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x15\n" +
 	"\x06now_ms\x18\x02 \x01(\x03R\x05nowMs\x12!\n" +
@@ -1946,7 +1954,8 @@ const file_link_proto_rawDesc = "" +
 	"\x05trust\x18\x05 \x03(\fR\x05trust\x12\x1a\n" +
 	"\bsettings\x18\x06 \x01(\fR\bsettings\x12\x1a\n" +
 	"\bsequence\x18\a \x01(\x03R\bsequence\x12\x12\n" +
-	"\x04name\x18\b \x01(\tR\x04name\"\x98\x01\n" +
+	"\x04name\x18\b \x01(\tR\x04name\x12\x1c\n" +
+	"\taddresses\x18\t \x03(\tR\taddresses\"\x98\x01\n" +
 	"\x10HeartbeatRequest\x12\x15\n" +
 	"\x06now_ms\x18\x01 \x01(\x03R\x05nowMs\x12#\n" +
 	"\rspool_reports\x18\x02 \x01(\x03R\fspoolReports\x12\x1f\n" +

@@ -69,7 +69,7 @@ var watch = store.Why{Actor: "watch"}
 func (e *estate) breaks(severity ops.Severity) string {
 	e.n++
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	r := ops.Resource{ID: fmt.Sprintf("res_%d", e.n), Kind: ops.KindFilesystem, Name: fmt.Sprintf("/data%d", e.n), HostName: "web1",
+	r := ops.Resource{ID: fmt.Sprintf("res_%d", e.n), Kind: ops.KindFilesystem, Name: fmt.Sprintf("/data%d", e.n), HostID: "res_host", HostName: "web1",
 		Key: ops.ResourceKey{Host: "h", Source: "linux", Key: fmt.Sprintf("fs:%d", e.n)}, Presence: ops.Present, FirstSeen: now, ObservedAt: now}
 	f := ops.Finding{ID: ops.NewID(ops.FindingID), ResourceID: r.ID, Condition: "fs_full", State: ops.FindingOpen, Severity: severity, Peak: severity,
 		Origin: "rule", Summary: r.Name + " is 96 % full", FirstSeen: now, LastSeen: now, OpenedAt: now, Count: 1, Episode: 1}

@@ -80,6 +80,10 @@ func (n *Notify) touched(ctx context.Context, news []ops.Transition) ([]string, 
 		switch t.Object {
 		case "incident":
 			ids[t.ObjectID] = true
+		case "host":
+			if t.From == string(ops.HostMaintenance) && t.To != t.From { // what it kept back may be told
+				n.lastSweep = time.Time{}
+			}
 		case "finding":
 			f, err := n.store.Finding(ctx, t.ObjectID)
 			if err != nil && ops.KindOf(err) != ops.NotFound {

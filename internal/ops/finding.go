@@ -90,13 +90,25 @@ type Suppression struct {
 	Reason   string          `json:"reason"`
 	Actor    string          `json:"actor"`
 	Until    time.Time       `json:"until,omitzero"`
-	Severity Severity        `json:"severity" doc:"The severity at the time; a rise above it ends the suppression."`
+	Severity Severity        `json:"severity,omitempty" doc:"The severity at the time; a rise above it ends the suppression."`
+	// Host and Under are of a suppression that comes from the maintenance of a
+	// host: it is never stored, but true of all that is on the host.
+	Host  string       `json:"host,omitempty" doc:"The host whose maintenance it is; empty for one that a person gave the finding."`
+	Under *Suppression `json:"-"` // what the finding was given itself
+}
+
+// Own answers the suppression that the finding itself was given, nil for none.
+func (s *Suppression) Own() *Suppression {
+	if s != nil && s.Host != "" {
+		return s.Under
+	}
+	return s
 }
 
 // Active reports whether the suppression holds at the given time and
 // severity.
 func (s *Suppression) Active(now time.Time, sev Severity) bool {
-	return s != nil && (s.Until.IsZero() || now.Before(s.Until)) && sev.Rank() <= s.Severity.Rank()
+	return s != nil && (s.Until.IsZero() || now.Before(s.Until)) && (s.Host != "" || sev.Rank() <= s.Severity.Rank())
 }
 
 // A Finding is one problem: a condition of a resource.

@@ -156,3 +156,16 @@ func ReachableOf(k Kind, s HostState) string {
 
 // Unheard is the reachability of what is on a host that is not heard of.
 const Unheard = "unknown"
+
+// A Server is one process that serves the estate; several may share a
+// PostgreSQL database.
+type Server struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name" doc:"Of its machine."`
+	Version  string    `json:"version"`
+	Address  string    `json:"address,omitempty" doc:"Where agents reach it; empty when they cannot."`
+	External bool      `json:"external_metrics" doc:"Its samples are kept in an external store."`
+	Since    time.Time `json:"since"`
+	SeenAt   time.Time `json:"seen_at"`
+	Duty     bool      `json:"on_duty" doc:"It does what only one does: judge, tell, patrol."`
+}

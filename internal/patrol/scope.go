@@ -323,7 +323,7 @@ func outOf(r ops.Resource, maintained map[string]string) string {
 	if why := maintained[r.ID]; why != "" {
 		return why
 	}
-	if on, known := r.Desired.Bool("maintenance"); known && on {
+	if on, known := r.Desired.Bool("maintenance"); known && on || r.Kind == ops.KindHost && r.Reachable == string(ops.HostMaintenance) {
 		return "in maintenance"
 	}
 	if state, known := r.Desired.Text("state"); known && slices.Contains([]string{"off", "stopped", "absent"}, state) {

@@ -23,8 +23,11 @@ const (
 	RootLife   = 10 * 365 * 24 * time.Hour
 	ServerLife = 24 * time.Hour
 	HostLife   = 7 * 24 * time.Hour
-	// backdate lets certificates count for clocks that are a little behind.
+	// backdate lets certificates count for clocks that are a little behind,
+	// behind those that agents look at: an agent whose clock is wrong must get
+	// in, since that is how people hear of its clock.
 	backdate = 5 * time.Minute
+	behind   = 24 * time.Hour
 )
 
 // ServerName is the name in every certificate of a server for its agents:
@@ -45,7 +48,7 @@ func NewRoot(now time.Time) (*Root, error) {
 	}
 	form := &x509.Certificate{
 		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: "Reeve agents", Organization: []string{"Reeve"}},
-		NotBefore: now.Add(-backdate), NotAfter: now.Add(RootLife),
+		NotBefore: now.Add(-behind), NotAfter: now.Add(RootLife),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	cert, err := sign(form, form, key.Public(), key)
@@ -95,7 +98,7 @@ func (r *Root) IssueServer(now time.Time) (*tls.Certificate, error) {
 	}
 	form := &x509.Certificate{
 		SerialNumber: newSerial(), Subject: pkix.Name{CommonName: ServerName}, DNSNames: []string{ServerName},
-		NotBefore: now.Add(-backdate), NotAfter: now.Add(ServerLife), BasicConstraintsValid: true,
+		NotBefore: now.Add(-behind), NotAfter: now.Add(ServerLife), BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	leaf, err := sign(form, r.Cert, key.Public(), r.key)

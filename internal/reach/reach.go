@@ -17,7 +17,7 @@ const (
 	StartGrace = 180 * time.Second // after a start nobody is judged silent
 	Quiet      = 30 * time.Second  // silence that counts for the mass brake
 	HeldFor    = 10 * time.Minute  // how long held hosts wait for proof
-	intervals  = 3                 // without proof or report make degraded
+	Missed     = 3                 // intervals without proof or report make degraded
 	small      = 10                // hosts below which half of them trip the brake
 )
 
@@ -34,6 +34,9 @@ type Host struct {
 	// Local says that its agent is inside a server: it has no command
 	// direction of its own.
 	Local bool
+	// Settling says that its connection is so new that neither proof nor
+	// report of it can be missed yet.
+	Settling bool
 	// Ends says that its maintenance is over.
 	Ends bool
 }
@@ -103,13 +106,13 @@ func (h Host) judge(e Estate, blind Blindness) (ops.HostEvent, string) {
 		return h.judgeHeard(e, blind)
 	case ops.HostHeld:
 		switch {
-		case h.back():
+		case h.back(e.Uptime):
 			return ops.HostReturn, "it reported again"
-		case h.InState >= HeldFor && e.Proven:
+		case h.InState >= HeldFor && e.Proven && e.Uptime >= StartGrace:
 			return ops.HostSilence, fmt.Sprintf("silent for %s while the server's own network works", age(h.Beat))
 		}
 	case ops.HostUnreachable:
-		if h.back() {
+		if h.back(e.Uptime) {
 			return ops.HostReturn, "it beats and its report was accepted"
 		}
 	case ops.HostMaintenance:
@@ -130,9 +133,9 @@ func (h Host) judgeHeard(e Estate, blind Blindness) (ops.HostEvent, string) {
 		return ops.HostSilence, fmt.Sprintf("no heartbeat for %s", age(h.Beat))
 	case h.quiet():
 		return "", "" // silence is judged alone
-	case why != "" && h.State == ops.HostOnline:
+	case why != "" && h.State == ops.HostOnline && !h.Settling:
 		return ops.HostDegrade, why
-	case why == "" && h.State == ops.HostDegraded:
+	case why == "" && h.State == ops.HostDegraded && h.proven(e.Uptime):
 		return ops.HostRecover, "it answers commands and reports"
 	}
 	return "", ""
@@ -140,7 +143,7 @@ func (h Host) judgeHeard(e Estate, blind Blindness) (ops.HostEvent, string) {
 
 // Lame says what a host that beats does not do, "" when all is well.
 func (h Host) lame() string {
-	limit := intervals * h.Every
+	limit := Missed * h.Every
 	switch {
 	case !h.Local && h.Proof > limit:
 		return fmt.Sprintf("it beats, but has not answered on the command direction for %s", age(h.Proof))
@@ -151,7 +154,15 @@ func (h Host) lame() string {
 }
 
 // Back reports whether a host that was given up is heard of in full again:
-// by a heartbeat and a complete report that came after it was.
-func (h Host) back() bool { return !h.quiet() && h.Report < h.InState }
+// by a heartbeat and a complete report that came after it was. No age is above
+// the uptime, so that one which reaches it was not heard of since the start.
+func (h Host) back(uptime time.Duration) bool {
+	return !h.quiet() && h.Beat < uptime && h.Report < min(h.InState, uptime)
+}
+
+// Proven reports whether all that a host owes came since the start.
+func (h Host) proven(uptime time.Duration) bool {
+	return h.Report < uptime && (h.Local || h.Proof < uptime)
+}
 
 func age(d time.Duration) string { return d.Truncate(time.Second).String() }

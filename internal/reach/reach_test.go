@@ -95,6 +95,36 @@ func TestABeatWithoutAReportDoesNotBringAHostBack(t *testing.T) {
 	}
 }
 
+// TestNoAgeIsProofOfLifeThatReachesTheUptime: ages are cut off at the start of
+// the process that judges.
+func TestNoAgeIsProofOfLifeThatReachesTheUptime(t *testing.T) {
+	const up = 20 * time.Second
+	for _, state := range []ops.HostState{ops.HostUnreachable, ops.HostHeld, ops.HostDegraded} {
+		h := host("a", state, up)
+		e := reach.Estate{Uptime: up, Proven: true, Hosts: []reach.Host{h}}
+		if moves, _ := reach.Judge(e); len(moves) > 0 {
+			t.Errorf("%s and nothing heard since the start: %v", state, moves)
+		}
+		e.Hosts[0].Beat, e.Hosts[0].Proof, e.Hosts[0].Report = time.Second, time.Second, time.Second
+		if moves, _ := reach.Judge(e); len(moves) != 1 {
+			t.Errorf("%s and heard of: %v", state, moves)
+		}
+	}
+}
+
+func TestANewConnectionHasTimeToProveAndToReport(t *testing.T) {
+	h := host("a", ops.HostOnline, time.Second)
+	h.Proof, h.Report, h.Settling = time.Minute, time.Minute, true
+	e := reach.Estate{Uptime: time.Hour, Hosts: []reach.Host{h}}
+	if moves, _ := reach.Judge(e); len(moves) > 0 {
+		t.Error(moves)
+	}
+	e.Hosts[0].State = ops.HostDegraded
+	if moves, _ := reach.Judge(e); len(moves) > 0 {
+		t.Errorf("well before it proved anything: %v", moves)
+	}
+}
+
 func TestBeatsWithoutProofOrReportDegrade(t *testing.T) {
 	for _, x := range []struct {
 		proof, report time.Duration

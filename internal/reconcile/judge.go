@@ -113,6 +113,9 @@ func (r *Reconcile) write(ctx context.Context, now time.Time, host ops.Host, cha
 	return r.Store.Tx(ctx, now, func(tx *store.Tx) error {
 		for _, c := range changes {
 			if gone(c.after) {
+				if err := Show(ctx, tx, host, &c.after); err != nil {
+					return err
+				}
 				if _, err := tx.DeleteWorkload(ctx, c.after); err != nil {
 					return err
 				}

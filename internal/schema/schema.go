@@ -95,7 +95,7 @@ func leaf(t reflect.Type) *Schema {
 		return &Schema{Type: "string", Format: "date-time"}
 	case t == reflect.TypeFor[json.RawMessage]():
 		return &Schema{}
-	case t == reflect.TypeFor[[]byte]():
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8: // encoded in base 64, whatever its name
 		return &Schema{Type: "string", ContentEncoding: "base64"}
 	case t.Kind() == reflect.Interface, t.Kind() == reflect.Pointer:
 		return nil

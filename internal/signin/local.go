@@ -24,14 +24,23 @@ type Client struct {
 	Token string `json:"token"`
 }
 
+// A LocalFile says where the file for the command line goes.
+type LocalFile struct {
+	Dir  string // the data folder
+	URL  string // where the server answers
+	Name string // of the token
+}
+
 // LocalToken writes the file in the data directory with which the command
 // line on this machine reaches the server: whoever may read the database may
 // use it. A file that still works is kept.
-func LocalToken(ctx context.Context, db *store.Store, dataDir, url string, now time.Time) error {
-	path := filepath.Join(dataDir, localFile)
+//
+// The token is named after the server, of which several may share a database.
+func LocalToken(ctx context.Context, db *store.Store, at LocalFile, now time.Time) error {
+	path := filepath.Join(at.Dir, localFile)
 	var client Client
 	if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &client) == nil {
-		if _, err := db.TokenByHash(ctx, digest(client.Token)); err == nil && client.URL == url {
+		if _, err := db.TokenByHash(ctx, digest(client.Token)); err == nil && client.URL == at.URL {
 			return os.Chmod(path, 0o600)
 		}
 	}
@@ -40,14 +49,14 @@ func LocalToken(ctx context.Context, db *store.Store, dataDir, url string, now t
 		return err
 	}
 	made, secret, err := makeToken(ctx, db, now, store.Why{Actor: "app"}, store.APIToken{
-		Name: localFile, AccountID: account.ID, Scopes: []string{"admin", "metrics:write"}})
+		Name: at.Name, AccountID: account.ID, Scopes: []string{"admin", "metrics:write"}})
 	if err != nil {
 		return err
 	}
-	if err := writePrivate(path, Client{url, secret}); err != nil {
+	if err := writePrivate(path, Client{at.URL, secret}); err != nil {
 		return err
 	}
-	return dropOldLocal(ctx, db, now, account.ID, made.ID)
+	return dropOldLocal(ctx, db, now, made)
 }
 
 // localOf answers the account behind the file; it has no password and so
@@ -66,14 +75,14 @@ func localOf(ctx context.Context, db *store.Store, now time.Time) (store.Account
 	})
 }
 
-func dropOldLocal(ctx context.Context, db *store.Store, now time.Time, accountID, keep string) error {
+func dropOldLocal(ctx context.Context, db *store.Store, now time.Time, made store.APIToken) error {
 	all, err := db.Tokens(ctx)
 	if err != nil {
 		return err
 	}
 	return db.Tx(ctx, now, func(tx *store.Tx) error {
 		for _, t := range all {
-			if t.AccountID == accountID && t.ID != keep && t.Name == localFile {
+			if t.AccountID == made.AccountID && t.ID != made.ID && t.Name == made.Name {
 				if err := tx.DeleteToken(ctx, t.ID, store.Why{Actor: "app", Reason: "replaced"}); err != nil {
 					return err
 				}

@@ -7,28 +7,43 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"reeve/internal/ops"
 )
 
 const findingColumns = `id, resource_id, condition, state, severity, peak, origin, summary, facts, first_ms, last_ms, opened_ms,
-	resolved_ms, resolved_by, closed_ms, count, episode, flapping, suppression, acked_by, acked_ms, claim, incident_id, previous_id, version`
+	resolved_ms, resolved_by, closed_ms, count, episode, flapping, suppression, acked_by, acked_ms, claim, incident_id, previous_id, version,
+	CASE WHEN active = 1 THEN COALESCE((SELECT h.maintenance_ms || ' ' || h.name || ' ' || h.reason FROM resource r JOIN host h ON h.resource_id = r.host_id
+		WHERE r.id = finding.resource_id AND h.state = 'maintenance'), '') ELSE '' END`
 
 func scanFinding(row interface{ Scan(...any) error }) (ops.Finding, error) {
 	var f ops.Finding
-	var facts, suppression string
+	var facts, suppression, maintenance string
 	var first, last, opened, resolved, closed, acked, flapping int64
 	err := row.Scan(&f.ID, &f.ResourceID, &f.Condition, &f.State, &f.Severity, &f.Peak, &f.Origin, &f.Summary, &facts, &first, &last, &opened,
 		&resolved, &f.ResolvedBy, &closed, &f.Count, &f.Episode, &flapping, &suppression, &f.AckedBy, &acked, &f.Claim, &f.IncidentID,
-		&f.PreviousID, &f.Version)
+		&f.PreviousID, &f.Version, &maintenance)
 	f.FirstSeen, f.LastSeen, f.OpenedAt, f.ResolvedAt = fromMS(first), fromMS(last), fromMS(opened), fromMS(resolved)
 	f.ClosedAt, f.AckedAt, f.Flapping = fromMS(closed), fromMS(acked), flapping != 0
 	if suppression != "" {
 		f.Suppression = &ops.Suppression{}
 		err = errors.Join(err, fromJSON(suppression, f.Suppression))
 	}
+	if maintenance != "" {
+		f.Suppression, err = maintained(maintenance, f.Suppression)
+	}
 	return f, errors.Join(err, fromJSON(facts, &f.Facts))
+}
+
+// maintained answers the suppression of what is on a host in maintenance.
+func maintained(text string, own *ops.Suppression) (*ops.Suppression, error) {
+	ms, rest, _ := strings.Cut(text, " ")
+	name, reason, _ := strings.Cut(rest, " ")
+	until, err := strconv.ParseInt(ms, 10, 64)
+	return &ops.Suppression{Kind: ops.SuppressMaintenance, Reason: reason, Actor: "host " + name, Until: fromMS(until), Host: name, Under: own}, err
 }
 
 func scanFindings(rows *sql.Rows) (ops.Finding, error) { return scanFinding(rows) }
@@ -253,8 +268,8 @@ func (tx *Tx) NoteFinding(ctx context.Context, f ops.Finding, verb string, why W
 
 func (tx *Tx) saveFinding(ctx context.Context, f *ops.Finding, seen int64) error {
 	suppression := ""
-	if f.Suppression != nil {
-		suppression = toJSON(f.Suppression)
+	if own := f.Suppression.Own(); own != nil {
+		suppression = toJSON(own)
 	}
 	ok, err := one(tx.q.ExecContext(ctx, `
 		UPDATE finding SET state=$1, active=$2, severity=$3, peak=$4, summary=$5, facts=$6, last_ms=$7, opened_ms=$8, resolved_ms=$9,

@@ -46,6 +46,23 @@ func (v view) Hosts(ctx context.Context, removed bool) ([]ops.Host, error) {
 	return collectRows(rows, func(r *sql.Rows) (ops.Host, error) { return scanHost(r) })
 }
 
+// HostKeys answers, by its ID, which key each host may speak with now: its
+// fingerprint, "" for none.
+func (v view) HostKeys(ctx context.Context) (map[string]string, error) {
+	rows, err := v.q.QueryContext(ctx, `SELECT id, CASE WHEN state IN ('pending', 'removed') THEN '' ELSE key_id END FROM host`)
+	if err != nil {
+		return nil, fmt.Errorf("read keys of hosts: %w", err)
+	}
+	keys := map[string]string{}
+	_, err = collectRows(rows, func(r *sql.Rows) (struct{}, error) {
+		var id, key string
+		err := r.Scan(&id, &key)
+		keys[id] = key
+		return struct{}{}, err
+	})
+	return keys, err
+}
+
 // Host answers one host by its ID.
 func (v view) Host(ctx context.Context, id string) (ops.Host, error) {
 	h, err := scanHost(v.q.QueryRowContext(ctx, `SELECT `+hostColumns+hostTables+` WHERE h.id = $1`, id))
@@ -214,9 +231,11 @@ type Clock struct {
 }
 
 // SaveClocks writes clocks, many to a statement and without transitions. A
-// clock never goes back: another server may have heard of the host later.
+// clock never goes back, and what came with an older heartbeat counts for
+// nothing: another server may have heard of the host later.
 func (tx *Tx) SaveClocks(ctx context.Context, clocks []Clock) error {
 	const columns = 9
+	const newer = `WHEN excluded.heartbeat_ms >= host_clock.heartbeat_ms`
 	for part := range slices.Chunk(clocks, 100) {
 		args := make([]any, 0, len(part)*columns)
 		for _, c := range part {
@@ -228,7 +247,10 @@ func (tx *Tx) SaveClocks(ctx context.Context, clocks []Clock) error {
 			proof_ms = CASE WHEN excluded.proof_ms > host_clock.proof_ms THEN excluded.proof_ms ELSE host_clock.proof_ms END,
 			report_ms = CASE WHEN excluded.report_ms > host_clock.report_ms THEN excluded.report_ms ELSE host_clock.report_ms END,
 			sequence = CASE WHEN excluded.sequence > host_clock.sequence THEN excluded.sequence ELSE host_clock.sequence END,
-			skew_ms = excluded.skew_ms, spooled = excluded.spooled, address = excluded.address, server = excluded.server`, args...)
+			skew_ms = CASE `+newer+` THEN excluded.skew_ms ELSE host_clock.skew_ms END,
+			spooled = CASE `+newer+` THEN excluded.spooled ELSE host_clock.spooled END,
+			address = CASE `+newer+` THEN excluded.address ELSE host_clock.address END,
+			server = CASE `+newer+` THEN excluded.server ELSE host_clock.server END`, args...)
 		if err != nil {
 			return fmt.Errorf("save clocks of hosts: %w", err)
 		}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"reeve/internal/ops"
 )
 
 // TakeLease takes or keeps the right to do what one server alone does, until
@@ -38,6 +40,47 @@ func (s *Store) TakeLease(ctx context.Context, name, holder string, life time.Du
 // followed: what it judged is out of date.
 func (tx *Tx) CheckLease(ctx context.Context, name, holder string, fence int64) (bool, error) {
 	return one(tx.q.ExecContext(ctx, `UPDATE lease SET fence = fence WHERE name = $1 AND holder = $2 AND fence = $3`, name, holder, fence))
+}
+
+// A Lease is the right to do what one server alone does.
+type Lease struct {
+	Name, Holder string
+	Fence        int64
+}
+
+type leaseKey struct{}
+
+// Under answers a context whose transactions happen only while the lease is
+// still its holder's: what another has followed was judged out of date.
+func Under(ctx context.Context, l Lease) context.Context {
+	return context.WithValue(ctx, leaseKey{}, l)
+}
+
+// underLease refuses a transaction whose lease is another's now.
+func (tx *Tx) underLease(ctx context.Context) error {
+	l, ok := ctx.Value(leaseKey{}).(Lease)
+	if !ok {
+		return nil
+	}
+	held, err := tx.CheckLease(ctx, l.Name, l.Holder, l.Fence)
+	if err == nil && !held {
+		err = ops.Errorf(ops.Conflict, "another server has taken over")
+	}
+	return err
+}
+
+// LeaseHolder answers who holds a lease now, "" for nobody.
+func (s *Store) LeaseHolder(ctx context.Context, name string) (string, error) {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return "", err
+	}
+	var holder string
+	err = s.q.QueryRowContext(ctx, `SELECT holder FROM lease WHERE name = $1 AND until_ms >= $2`, name, toMS(now)).Scan(&holder)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return holder, err
 }
 
 // DropLease gives a lease back, so that another server need not wait.

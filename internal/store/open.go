@@ -26,12 +26,12 @@ var migrations embed.FS
 // A Dialect is the little in which the databases differ.
 type Dialect struct {
 	Name  string
-	now   string
+	now   string // asks for the time; "" where it is the process's own
 	goose goose.Dialect
 }
 
 var (
-	sqliteDialect   = Dialect{"sqlite", `SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)`, goose.DialectSQLite3}
+	sqliteDialect   = Dialect{"sqlite", "", goose.DialectSQLite3}
 	postgresDialect = Dialect{"postgres", `SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`, goose.DialectPostgres}
 )
 

@@ -55,6 +55,31 @@ func (v view) ResourceByKey(ctx context.Context, key ops.ResourceKey) (r ops.Res
 	return r, thing, err == nil, err
 }
 
+// ResourcesSeenBy answers what a host's agent, or a part of the server in its
+// name, sees and is not removed, with the sources' own identities by ID.
+func (v view) ResourcesSeenBy(ctx context.Context, hostKey string) ([]ops.Resource, map[string]string, error) {
+	rows, err := v.q.QueryContext(ctx, `SELECT `+resourceColumns+`, thing FROM resource WHERE key_host = $1 AND presence <> 'removed'`, hostKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	things := map[string]string{}
+	all, err := collectRows(rows, func(r *sql.Rows) (ops.Resource, error) {
+		var thing string
+		x, err := scanResource(also{r, []any{&thing}})
+		things[x.ID] = thing
+		return x, err
+	})
+	return all, things, err
+}
+
+// also scans further columns behind those that a scan knows.
+type also struct {
+	row  interface{ Scan(...any) error }
+	more []any
+}
+
+func (a also) Scan(into ...any) error { return a.row.Scan(append(into, a.more...)...) }
+
 // PruneResources deletes resources that were removed before a time and of
 // which no finding tells.
 func (tx *Tx) PruneResources(ctx context.Context, before time.Time) (int64, error) {

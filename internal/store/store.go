@@ -63,6 +63,9 @@ func (s *Store) Tx(ctx context.Context, now time.Time, f func(*Tx) error) error 
 	}
 	defer t.Rollback()
 	tx := &Tx{view: view{t}, now: now.Truncate(time.Millisecond).UTC()}
+	if err := tx.underLease(ctx); err != nil {
+		return err
+	}
 	if err := f(tx); err != nil {
 		return err
 	}
@@ -113,8 +116,11 @@ func (s *Store) tell() {
 }
 
 // Now answers the database's clock, for times that several servers must agree
-// on.
+// on. A file of SQLite has one process, whose clock it is.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	if s.dialect.now == "" {
+		return time.Now().Truncate(time.Millisecond).UTC(), ctx.Err()
+	}
 	var ms int64
 	if err := s.q.QueryRowContext(ctx, s.dialect.now).Scan(&ms); err != nil {
 		return time.Time{}, s.failed("ask the database's clock", err)

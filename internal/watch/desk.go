@@ -140,7 +140,10 @@ func (w *Watch) Unsuppress(ctx context.Context, id, who, reason string, seen ...
 		if f, err = findingSeen(ctx, tx, id, seen); err != nil {
 			return err
 		}
-		if f.Suppression == nil {
+		switch own := f.Suppression.Own(); {
+		case own == nil && f.Suppression != nil:
+			return ops.Errorf(ops.Conflict, "finding %s is suppressed by the maintenance of %s; end that with `reeve host maintenance %s --end`", id, f.Suppression.Host, f.Suppression.Host)
+		case own == nil:
 			return ops.Errorf(ops.Conflict, "finding %s is not suppressed", id)
 		}
 		f, err = tx.NoteFinding(ctx, f, "unsuppress", store.Why{Actor: who, Reason: reason}, func(f *ops.Finding) { f.Suppression = nil })

@@ -39,6 +39,9 @@ func (s *scene) of(id string) ops.Resource {
 	case !ok:
 	case r.Kind == ops.KindHost:
 		r.Reachable, r.ReachWhy = string(h.State), h.Reason
+		if h.Quiet && (h.State == ops.HostOnline || h.State == ops.HostMaintenance) {
+			r.Reachable = ops.Unheard // not heard of just now: no proof of health
+		}
 		if time.Since(h.ConflictAt) < ops.ConflictKept {
 			r.Conflict = h.Conflict
 		}

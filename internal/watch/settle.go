@@ -225,7 +225,7 @@ func rise(ctx context.Context, tx *store.Tx, e edge, f ops.Finding) (ops.Finding
 	return tx.MoveFinding(ctx, f, ops.FindingRise, e.why("the severity rose"), func(f *ops.Finding) {
 		e.describe(f, tx.Now())
 		f.AckedBy, f.AckedAt = "", time.Time{}
-		if f.Suppression != nil && !f.Suppression.Active(tx.Now(), f.Severity) {
+		if own := f.Suppression.Own(); own != nil && !own.Active(tx.Now(), f.Severity) {
 			f.Suppression = nil
 		}
 	})
@@ -276,7 +276,7 @@ func (w *Watch) tidy(ctx context.Context, tx *store.Tx) (moved bool, err error) 
 // age ends a suppression whose time is over, and a finding whose resource is
 // gone for good.
 func (w *Watch) age(ctx context.Context, tx *store.Tx, f ops.Finding) (moved bool, err error) {
-	if s := f.Suppression; s != nil && !s.Until.IsZero() && !tx.Now().Before(s.Until) {
+	if s := f.Suppression.Own(); s != nil && !s.Until.IsZero() && !tx.Now().Before(s.Until) {
 		f, err = tx.NoteFinding(ctx, f, "unsuppress", store.Why{Actor: actor, Reason: "the suppression ended at " + s.Until.Format(time.RFC3339)},
 			func(f *ops.Finding) { f.Suppression = nil })
 		if err != nil {

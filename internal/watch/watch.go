@@ -89,6 +89,14 @@ func (w *Watch) NextAt() time.Time {
 	return w.nextAt
 }
 
+// Forget lets the next pass begin with what is stored: another server judged
+// meanwhile.
+func (w *Watch) Forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.loaded, w.scene, w.windows = false, scene{}, map[string]window{}
+}
+
 // Pass judges everything once.
 func (w *Watch) Pass(ctx context.Context) error {
 	w.mu.Lock()

@@ -164,7 +164,7 @@ func TestThemes(t *testing.T) {
 	b.shows(`[data-testid=host-row]`)
 	const theme, paper = `document.documentElement.dataset.theme ?? ''`, `getComputedStyle(document.body).backgroundColor`
 	before := ask[string](b, paper)
-	for _, page := range []string{"", "resources", "resources/" + host(t, p), "system"} {
+	for _, page := range []string{"", "resources", "hosts", "resources/" + host(t, p), "system"} {
 		b.visit(p.URL + "/" + page)
 		b.until("/"+page+" is drawn", settled)
 		for range 2 {

@@ -130,3 +130,25 @@ func (e *Engine) Clear() {
 	}
 	e.API.Close()
 }
+
+// Rename gives a container another name.
+func (e *Engine) Rename(t testing.TB, name, next string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	if _, err := e.API.ContainerRename(ctx, name, client.ContainerRenameOptions{NewName: next}); err != nil {
+		t.Fatalf("rename container %s: %v", name, err)
+	}
+}
+
+// State answers the engine's word for the state of a container.
+func (e *Engine) State(t testing.TB, name string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	answer, err := e.API.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatalf("inspect container %s: %v", name, err)
+	}
+	return string(answer.Container.State.Status)
+}

@@ -1,6 +1,9 @@
 package faults
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"reeve/internal/detectors"
@@ -20,6 +23,15 @@ var realParts = map[string]func(*testing.T){
 	"memory_pressure": TestContainers,
 	"data_missing":    TestStuckCollector, "store_degraded": TestMetricsStoreDown, "loop_failing": TestMetricsStoreDown,
 	"channel_failing": TestChannelFailing, "model_failing": TestModelFailing,
+	"lost": TestWorkloads, "drift": TestWorkloads, "unowned": TestWorkloads, "stopped_unexpectedly": TestWorkloads,
+	"operation_overdue": TestWorkloads, "protocol": TestWorkloads,
+}
+
+// otherHosts are the conditions that need more machines than this one, with
+// the file that proves them on real processes in network namespaces.
+var otherHosts = map[string]string{
+	"host_unreachable": "../fleet", "control_path_lost": "../fleet", "monitor_blind": "../fleet", "clock_skew": "../fleet",
+	"identity_conflict": "../fleet", "agent_outdated": "../fleet",
 }
 
 // TestEveryConditionIsProven: a detector that nobody has seen to find
@@ -34,6 +46,9 @@ func TestEveryConditionIsProven(t *testing.T) {
 			proven[r.condition] = true
 		}
 	}
+	for condition, folder := range otherHosts {
+		proven[condition] = awaited(t, folder, condition)
+	}
 	for _, d := range detectors.All() {
 		if !proven[d.Name] {
 			t.Errorf("no test of this package proves that %s is found: add a row to a recorded machine, or break a real part", d.Name)
@@ -43,4 +58,23 @@ func TestEveryConditionIsProven(t *testing.T) {
 	for condition := range proven {
 		t.Errorf("there is no condition %s", condition)
 	}
+}
+
+// awaited reports whether the tests of a folder await a condition.
+func awaited(t *testing.T, folder, condition string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(text, []byte(`"`+condition+`"`)) {
+			return true
+		}
+	}
+	return false
 }

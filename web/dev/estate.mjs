@@ -137,7 +137,32 @@ export function estate({ quiet, hosts = 12 }) {
   for (let i = 0; i < 400; i++) t(21 * hour + i * 7 * minute, ['resource', 'delivery', 'user', 'finding'][i % 4], 'res_c' + i, ['appear', 'accept', 'sign_in', 'recover'][i % 4], '', ['ingest', 'notify', 'user:ada', 'watch'][i % 4])
   w.transitions.sort((a, b) => (a.at < b.at ? -1 : 1)).forEach((x) => (x.seq = ++w.seq))
 
-  w.hostRows = () => hostNames.map((name, i) => ({ id: `hst_${i}`, name, resource_id: `res_h${i}`, observed_at: iso(name === 'kestrel' && !quiet ? now - 4 * minute : Date.now() - 3000), reachability: name === 'kestrel' && !quiet ? 'unreachable' : 'online', cpu_busy_ratio: shapes.cpu_busy_ratio(`res_h${i}`, Date.now()), memory_used_ratio: shapes.memory_used_ratio(`res_h${i}`, Date.now()), fs_worst_used_ratio: i === 0 && !quiet ? 0.962 : 0.25 + 0.4 * noise(name, 2), findings: quiet ? 0 : [4, 0, 0, 1][i] ?? (i === 11 ? 1 : 0) }))
+  // Two hosts are held, one is degraded, one in maintenance, one has not come yet.
+  const states = quiet || hosts < 12 ? {} : { kestrel: 'unreachable', ember: 'held', fjord: 'held', harbor: 'degraded', iris: 'maintenance' }
+  const reasons = { kestrel: 'no heartbeat for 4m2s', ember: 'silent for 52s together with 4 of 11 hosts', fjord: 'silent for 49s together with 4 of 11 hosts', harbor: 'it beats, but has not answered on the command direction for 1m21s', iris: 'maintenance until 2026-05-01T18:00:00Z: disk is swapped' }
+  w.fleet = hostNames.map((name, i) => {
+    const state = states[name] ?? 'online'
+    return { id: `host_${i}`, name, state, reason: reasons[name] ?? (i ? 'it joined with the invitation ivt_06h1h1yraxrxxfr6dcz19d8' : 'its agent is inside the server'), since: iso(now - (states[name] ? 4 * minute : 26 * hour)), local: i === 0, resource_id: `res_h${i}`, agent_version: name === 'delta' ? 'v0.9.4' : 'v1.0.0', server: state === 'unreachable' || state === 'held' ? '' : 'srv_06h1h1xrk0endw8wh0045t8', address: i ? `10.0.0.${10 + i}` : '', read_only: name === 'cedar',
+      certificate_until: i ? iso(now + (name === 'birch' ? 9 : 130) * hour) : undefined, clock_skew_ms: name === 'garnet' ? -4210 : 12, spooled_reports: name === 'harbor' ? 38 : 0, heartbeat_ms: name === 'juniper' ? 60_000 : 0, grace_ms: 0, bytes_per_s: name === 'juniper' ? 65_536 : 0, maintenance_until: name === 'iris' ? iso(now + 3 * hour) : undefined,
+      conflict: name === 'garnet' && !quiet ? 'another machine came with the key: nothing of its hardware is that of garnet' : undefined, conflict_at: iso(now - 9 * minute), created_at: iso(w.began), created_by: 'user:ada' }
+  })
+  if (hosts >= 12) w.fleet.push({ ...w.fleet[1], id: 'host_new', name: 'lumen', state: 'pending', reason: 'its certificate was revoked: its disk was stolen', since: iso(now - 50 * minute), resource_id: '', server: '', certificate_until: undefined })
+  w.invitations = hosts >= 12 ? [{ id: 'ivt_1', name: 'meadow', created_at: iso(now - 12 * minute), created_by: 'user:ada', expires_at: iso(now + 48 * minute), heartbeat_ms: 0, grace_ms: 0, bytes_per_s: 0 }] : []
+  w.clocks = (f, i) => {
+    const t = Date.now()
+    const silent = { unreachable: t - now + 4 * minute, held: t - now + 52_000, pending: 50 * minute }[f.state]
+    const age = (n) => iso(t - (silent ?? (t + 3000 * (i + n)) % 14_000))
+    return { ...f, heartbeat_at: age(1), control_proof_at: f.local ? undefined : f.state === 'degraded' ? iso(now - 81_000) : age(2), report_at: age(3) }
+  }
+  w.hostRows = () => [
+    ...w.fleet.filter((f) => f.state !== 'removed').map((f, i) => {
+      const at = ['unreachable', 'held', 'pending'].includes(f.state) ? now - 4 * minute : Date.now() - 3000
+      const row = { id: f.id, name: f.name, resource_id: f.resource_id, observed_at: iso(at), reachability: f.state, findings: 0, fleet: w.clocks(f, i) }
+      return f.state === 'pending' ? row : { ...row, cpu_busy_ratio: shapes.cpu_busy_ratio(`res_h${i}`, Date.now()), memory_used_ratio: shapes.memory_used_ratio(`res_h${i}`, Date.now()), fs_worst_used_ratio: i === 0 && !quiet ? 0.962 : 0.25 + 0.4 * noise(f.name, 2), findings: quiet ? 0 : ([4, 0, 0, 1][i] ?? (i === 11 ? 1 : 0)) }
+    }),
+    ...w.invitations.map((i) => ({ id: i.id, name: i.name, resource_id: '', observed_at: '0001-01-01T00:00:00Z', reachability: 'pending', findings: 0, invitation: i })),
+  ]
+  w.authority = { fingerprint: 'sha256:dca2063b149d7801a596268cb1885a745ccfee5a7583b066c78a053e863eb9fd', until: iso(now + 3650 * 24 * hour), waiting: [] }
   w.loops = () => ['ingest', 'watch', 'correlate', 'notify', 'tsdb-compact', 'sessions', 'audit-head', 'reconcile'].map((name, i) => ({ name, doc: 'What this loop does, in one line.', every_ms: [1000, 10_000, 2000, 1000, 7_200_000, 600_000, 60_000, 30_000][i], passes: 93_400 - i * 900, failures: i === 3 && !quiet ? 4 : 0, running: false, started_at: iso(Date.now() - 4000), ended_at: iso(Date.now() - 3990), last_ok_at: iso(Date.now() - (i === 3 && !quiet ? 5 * minute : 3990)), last_pass_ms: 2 + i * 3, error: i === 3 && !quiet ? 'channel phone: ntfy answered 403 Forbidden: reserved topic' : undefined }))
   w.collectors = () => hostNames.slice(0, 4).flatMap((host) => ['cpu', 'memory', 'filesystem', 'disk', 'network', 'docker', 'systemd', 'smart', 'zfs', 'clock', 'packages'].map((name, i) => ({ host, name, state: name === 'smart' && !quiet ? 'gap' : 'ok', every_ms: 10_000 * (1 + (i % 4)), took_ms: 1 + i * 3, last_ok_at: iso(Date.now() - 5000), gaps: name === 'smart' && !quiet ? [{ what: 'SMART health and wear of 2 disks', why: 'smartctl is not installed', remedy: 'apt install smartmontools' }] : [] })))
   w.stores = [{ name: 'state', state: 'ok', detail: 'SQLite, write-ahead log', size_bytes: 48e6, facts: { audit_head: 'seq 93412, 7f3a…', findings: 812 } }, { name: 'samples', state: 'ok', detail: 'embedded time series', size_bytes: 2.1e9, facts: { series: 41230, oldest: '30 d' } }]

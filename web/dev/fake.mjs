@@ -1,6 +1,6 @@
 // A pretend server for work on the page: the API over a simulated estate, and
 // dist under the real content policy. Never part of Reeve itself.
-//   node dev/fake.mjs [--port 7499] [--quiet-estate] [--one-host] [--signed-out] [--viewer]
+//   node dev/fake.mjs [--port 7499] [--quiet-estate] [--one-host] [--no-way-in] [--signed-out] [--viewer]
 import { createServer } from 'node:http'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
@@ -22,8 +22,8 @@ const page = (list, q) => {
   return { items: list.slice(start, start + limit), next: start + limit < list.length ? String(start + limit) : undefined }
 }
 
-function happen(object, object_id, verb, from, to, reason, actor = 'user:ada') {
-  const t = { seq: ++world.seq, at: iso(Date.now()), actor, verb, object, object_id, from, to, reason, hash: world.seq.toString(16).padStart(64, '0'), prev_hash: '' }
+function happen(object, object_id, verb, from, to, reason, facts) {
+  const t = { seq: ++world.seq, at: iso(Date.now()), actor: 'user:ada', verb, object, object_id, from, to, reason, facts, hash: world.seq.toString(16).padStart(64, '0'), prev_hash: '' }
   world.transitions.push(t)
   for (const s of streams) s.write(`id: ${t.seq}\nevent: transition\ndata: ${JSON.stringify(t)}\n\n`)
 }
@@ -70,6 +70,39 @@ const routes = [
   ['POST', /^session\/password$/, () => void (session.needs_password = false)],
   ['DELETE', /^session$/, () => void (session.user = null)],
   ['GET', /^hosts$/, () => ({ items: world.hostRows() })],
+  ['GET', /^fleet$/, () => ({ blind: { tripped: world.fleet.some((f) => f.state === 'held'), silent: 4, expected: 11, since: iso(world.began + 26 * 3600e3 - 90_000), judging: true }, connected: 9, authority: world.authority, address: flag('no-way-in') ? '' : 'reeve://10.0.0.2:7434', problem: flag('no-way-in') ? 'agents of other machines have no way in: start the server with --listen-tls :7434, or set fleet.address to the proxy before it' : undefined })],
+  ['POST', /^fleet\/rotate$/, ({ body }) => {
+    const a = world.authority
+    world.authority = body.finish ? { fingerprint: a.next_fingerprint, until: a.until, before_fingerprint: a.fingerprint, before_until: iso(Date.now() + 7 * 86400e3), waiting: [] } : { ...a, next_fingerprint: a.fingerprint.replace('dca2', '71f0'), waiting: ['kestrel', 'ember'] }
+    happen('authority', 'fleet.authority', 'rotate', '', '', body.reason)
+    return world.authority
+  }],
+  ['POST', /^hosts$/, ({ body }) => {
+    const i = { id: 'ivt_' + Date.now(), name: body.name, created_at: iso(Date.now()), created_by: 'user:ada', expires_at: iso(Date.now() + 3600e3), heartbeat_ms: 0, grace_ms: 0, bytes_per_s: 0 }
+    world.invitations.push(i)
+    happen('host', '', 'invite', '', '', '', { name: body.name })
+    setTimeout(() => {
+      if (!world.invitations.includes(i)) return
+      world.invitations = world.invitations.filter((x) => x !== i)
+      world.fleet.push({ ...world.fleet[1], id: 'host_' + Date.now(), name: body.name, state: 'online', since: iso(Date.now()), resource_id: '', reason: 'it joined with the invitation ' + i.id })
+      happen('host', world.fleet.at(-1).id, 'enrol', 'pending', 'online', 'it joined with the invitation ' + i.id, { name: body.name })
+    }, Number(process.env.JOIN_MS) || 20_000)
+    return { invitation: i, address: 'reeve://10.0.0.2:7434', token: 'rvj_0BeUq8eqCuNPFdTb2_SjRxU38AwmOx6a', fingerprint: world.authority.fingerprint, command: `reeve-agent join reeve://10.0.0.2:7434 --token rvj_0BeUq8eqCuNPFdTb2_SjRxU38AwmOx6a --authority ${world.authority.fingerprint}` }
+  }],
+  ['DELETE', /^hosts\/([^/]+)$/, ({ m }) => {
+    world.invitations = world.invitations.filter((i) => i.id !== m[1])
+    const f = world.fleet.find((x) => x.id === m[1])
+    if (f) f.state = 'removed'
+    happen('host', m[1], 'remove', '', 'removed')
+  }],
+  ['POST', /^hosts\/([^/]+)\/(.+)$/, ({ m, body }) => {
+    const f = world.fleet.find((x) => x.id === m[1])
+    const to = { maintenance: 'maintenance', 'maintenance/end': 'online', release: 'unreachable', revoke: 'pending' }[m[2]] ?? f.state
+    const verb = { maintenance: 'maintain', 'maintenance/end': 'end', release: 'silence', accept: 'accept_machine' }[m[2]] ?? m[2]
+    happen('host', f.id, verb, f.state, to, body.reason)
+    Object.assign(f, { state: to, reason: body.reason ?? verb, since: iso(Date.now()), maintenance_until: body.until, conflict: undefined })
+    return f
+  }],
   ['GET', /^resources$/, ({ q }) => resources(q)],
   ['GET', /^resources\/([^/]+)$/, ({ m }) => world.resourceDetail(m[1]) ?? fail(404, 'Not found')],
   ['GET', /^resources\/([^/]+)\/series$/, ({ m, q }) => ({
@@ -103,7 +136,7 @@ const routes = [
   ['GET', /^deliveries$/, ({ q }) => page(world.deliveries.filter((d) => !q.get('channel') || d.channel === q.get('channel')).filter((d) => !q.get('state') || d.state === q.get('state')), q)],
   ['GET', /^detectors$/, () => ({ items: world.detectors })],
   ['GET', /^collectors$/, () => ({ items: world.collectors() })],
-  ['GET', /^audit$/, ({ q }) => page(world.transitions.toReversed().filter((t) => !q.get('object') || t.object === q.get('object')), q)],
+  ['GET', /^audit$/, ({ q }) => page(world.transitions.toReversed().filter((t) => !q.get('object') || t.object === q.get('object')).filter((t) => !q.get('object_id') || t.object_id === q.get('object_id')), q)],
   ['GET', /^users$/, () => ({ items: world.users })],
   ['POST', /^users$/, ({ body }) => void world.users.push({ id: 'usr_' + Date.now(), ...body })],
   ['DELETE', /^users\/(.+)$/, ({ m }) => void (world.users = world.users.filter((u) => u.id !== m[1]))],

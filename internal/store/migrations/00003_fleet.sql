@@ -66,4 +66,15 @@ CREATE TABLE lease (
   until_ms BIGINT NOT NULL
 );
 
+-- The servers of this database, as they say themselves.
+CREATE TABLE server (
+  id        TEXT PRIMARY KEY,
+  name      TEXT NOT NULL,
+  version   TEXT NOT NULL,
+  address   TEXT NOT NULL,
+  external  INTEGER NOT NULL,
+  since_ms  BIGINT NOT NULL,
+  seen_ms   BIGINT NOT NULL
+);
+
 ALTER TABLE resource DROP COLUMN reachability;

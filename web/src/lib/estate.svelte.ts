@@ -18,7 +18,9 @@ export interface History {
 class Estate {
   status = $state.raw<Status | undefined>()
   error = $state.raw<Problem | undefined>()
-  hosts = $derived(this.status?.hosts ?? [])
+  hosts = $derived((this.status?.hosts ?? []).filter((h) => !h.invitation))
+  /** Hosts that may join and have not. */
+  invited = $derived((this.status?.hosts ?? []).filter((h) => h.invitation))
   histories = $state.raw<Record<string, History>>({})
   /** How many slots sparklines have: fewer while there is less to show. */
   slots = $derived(Math.max(fewestSlots, ...Object.values(this.histories).map((h) => known(h.cpu)), ...Object.values(this.histories).map((h) => known(h.memory))))
@@ -71,7 +73,7 @@ class Estate {
 
   /** recall reads the last minutes of the hosts that are shown, once each. */
   async recall(hosts: HostRow[]) {
-    const fresh = hosts.filter((h) => !this.asked.has(h.id)).slice(0, maxHistories - this.asked.size)
+    const fresh = hosts.filter((h) => h.resource_id && !this.asked.has(h.id)).slice(0, maxHistories - this.asked.size)
     fresh.forEach((h) => this.asked.add(h.id))
     for (let i = 0; i < fresh.length; i += 6) {
       await Promise.all(fresh.slice(i, i + 6).map((h) => this.recallOne(h)))

@@ -13,7 +13,8 @@ export const cpuLevel = (v: number | null | undefined) => level(v, 0.8, 0.95)
 export const memoryLevel = (v: number | null | undefined) => level(v, 0.85, 0.95)
 export const diskLevel = (v: number | null | undefined) => level(v, 0.85, 0.95)
 
-export const reachable = (h: HostRow) => h.reachability === 'online' || h.reachability === 'held'
+/** reachable reports whether what is known of a host is current. */
+export const reachable = (h: HostRow) => ['online', 'degraded', 'maintenance'].includes(h.reachability)
 
 const rank = (s: string) => (s === 'critical' ? 0 : 1)
 
@@ -23,9 +24,11 @@ export function byNeed(a: Incident, b: Incident): number {
   return states.indexOf(a.state) - states.indexOf(b.state) || rank(a.severity) - rank(b.severity) || (a.opened_at < b.opened_at ? 1 : -1)
 }
 
-/** byTrouble puts hosts first that have something wrong. */
+const standing: Record<string, number> = { degraded: 2, pending: 2, online: 3, maintenance: 3, held: 1 }
+
+/** byTrouble puts hosts first that are not heard of, then those that have something wrong. */
 export function byTrouble(a: HostRow, b: HostRow): number {
-  return Number(reachable(a)) - Number(reachable(b)) || b.findings - a.findings || a.name.localeCompare(b.name, 'en', { numeric: true })
+  return (standing[a.reachability] ?? 0) - (standing[b.reachability] ?? 0) || b.findings - a.findings || a.name.localeCompare(b.name, 'en', { numeric: true })
 }
 
 export interface Ailment {

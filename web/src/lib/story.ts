@@ -38,17 +38,33 @@ const verbs: Record<string, [string, Happening['tone']]> = {
   sign_out: ['signed out', 'plain'],
   create: ['made', 'accent'],
   delete: ['deleted', 'plain'],
+  enrol: ['joined', 'ok'],
+  invite: ['invited', 'accent'],
+  withdraw: ['invitation withdrawn', 'plain'],
+  degrade: ['degraded', 'warning'],
+  hold: ['held back, no verdict', 'warning'],
+  silence: ['unreachable', 'critical'],
+  return: ['is back', 'ok'],
+  maintain: ['in maintenance', 'accent'],
+  end: ['maintenance over', 'ok'],
+  revoke: ['certificate revoked', 'warning'],
+  renew: ['certificate renewed', 'plain'],
+  conflict: ['another machine came with its key', 'critical'],
+  accept_machine: ['the next machine is accepted', 'accent'],
+  boot: ['started', 'plain'],
+  agent_version: ['has another version of its agent', 'plain'],
+  rotate: ['being replaced', 'accent'],
 }
 
-const workers = /^(watch|notify|ingest|correlate|reconcile|system)$/
+const workers = /^(watch|notify|ingest|correlate|reconcile|system|fleet)$/
 
-/** tell puts one transition into words; about names what it moved. */
-export function tell(t: Transition, about = ''): Happening {
+/** tell puts one transition into words; about names what it moved, null leaves that out. */
+export function tell(t: Transition, about: string | null = ''): Happening {
   const [verb, tone] = verbs[t.verb] ?? [words(t.verb), 'plain']
   const subject = about || t.facts?.name || (t.facts?.condition ? sentence(words(t.facts.condition)) : sentence(words(t.object)))
   const by = workers.test(t.actor) ? undefined : person(t.actor) + (t.on_behalf ? ` for ${person(t.on_behalf)}` : '')
   const severe = t.facts?.severity === 'critical' && (tone === 'warning' || tone === 'critical')
-  return { key: 't' + t.seq, at: t.at, text: `${subject}: ${verb}`, note: t.reason, by, tone: severe ? 'critical' : tone }
+  return { key: 't' + t.seq, at: t.at, text: about === null ? sentence(verb) : `${subject}: ${verb}`, note: t.reason, by, tone: severe ? 'critical' : tone }
 }
 
 const delivered: Record<string, [string, Happening['tone']]> = {

@@ -178,6 +178,76 @@ export interface HostRow {
   memory_used_ratio?: number | null
   fs_worst_used_ratio?: number | null
   findings: number
+  /** What is known of its agent; none for a host that only collectors of another tell of. */
+  fleet?: FleetHost
+  /** Of a host that is invited and has not joined. */
+  invitation?: Invitation
+}
+
+export type HostState = 'pending' | 'online' | 'degraded' | 'held' | 'unreachable' | 'maintenance' | 'removed'
+
+export interface FleetHost {
+  id: string
+  name: string
+  state: HostState
+  reason?: string
+  since: string
+  local: boolean
+  resource_id?: string
+  certificate_until?: string
+  address?: string
+  server?: string
+  agent_version?: string
+  protocol?: number
+  read_only: boolean
+  heartbeat_at?: string
+  control_proof_at?: string
+  report_at?: string
+  clock_skew_ms: number
+  spooled_reports: number
+  heartbeat_ms: number
+  grace_ms: number
+  bytes_per_s: number
+  maintenance_until?: string
+  conflict_at?: string
+  conflict?: string
+  created_at: string
+  created_by: string
+}
+
+export interface Invitation {
+  id: string
+  name: string
+  host_id?: string
+  created_at: string
+  created_by: string
+  expires_at: string
+}
+
+/** How a host joins: the line is answered once. */
+export interface Joining {
+  invitation: Invitation
+  address: string
+  token: string
+  fingerprint: string
+  command: string
+}
+
+export interface Authority {
+  fingerprint: string
+  until: string
+  next_fingerprint?: string
+  before_fingerprint?: string
+  before_until?: string
+  waiting: string[]
+}
+
+export interface FleetState {
+  blind: { tripped: boolean; silent: number; expected: number; since?: string; judging: boolean }
+  connected: number
+  authority: Authority
+  address: string
+  problem?: string
 }
 
 export interface LoopStatus {

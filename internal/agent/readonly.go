@@ -1,6 +1,0 @@
-//go:build readonly
-
-package agent
-
-// readOnly says that this build cannot change anything.
-const readOnly = true

@@ -1,0 +1,294 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"testing"
+	"time"
+
+	"reeve/internal/linkpb"
+	"reeve/internal/ops"
+	"reeve/internal/reconcile"
+	"reeve/internal/store"
+	"reeve/internal/workload"
+	"reeve/test/storetest"
+)
+
+// A host answers lists; its clock is its own.
+type host struct {
+	at       time.Time
+	sequence int64
+	things   map[string]string // name to the driver's word
+	partial  bool
+	err      error
+	// meanwhile is done after the rows were read and before the list comes.
+	meanwhile func()
+	frozen    bool // the number of the list does not rise
+}
+
+func (h *host) Workloads(context.Context, *linkpb.WorkloadsRequest) (*linkpb.WorkloadsResponse, error) {
+	if h.err != nil {
+		return nil, h.err
+	}
+	if h.meanwhile != nil {
+		h.meanwhile()
+	}
+	if !h.frozen {
+		h.sequence++
+		h.at = h.at.Add(reconcile.Every)
+	}
+	l := &linkpb.DriverList{Driver: "docker", Complete: !h.partial}
+	for name, label := range h.things {
+		l.Workloads = append(l.Workloads, &linkpb.Workload{Key: name, Name: name, Label: label, Generation: "1"})
+	}
+	return &linkpb.WorkloadsResponse{Sequence: h.sequence, AtMs: h.at.UnixMilli(), Drivers: []*linkpb.DriverList{l, {Driver: "zones", Complete: true}}}, nil
+}
+
+type bench struct {
+	t     *testing.T
+	store *store.Store
+	r     *reconcile.Reconcile
+	hosts map[string]*host
+}
+
+func means(label string) (workload.State, bool) {
+	switch label {
+	case "restarting":
+		return "", true
+	case "running", "paused":
+		return workload.State(label), false
+	case "exited":
+		return workload.Stopped, false
+	}
+	return "", false
+}
+
+func each(t *testing.T, f func(b *bench)) {
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		b := &bench{t: t, store: st, hosts: map[string]*host{}}
+		b.r = reconcile.New(reconcile.Options{Log: slog.New(slog.DiscardHandler), Store: st, Agents: func() map[string]reconcile.Agent { return nil },
+			Drivers: map[string]reconcile.Driver{"docker": {State: means, Strangers: true}}, Changed: func() {}})
+		b.join("web1")
+		f(b)
+	})
+}
+
+// join adds a host with its resource.
+func (b *bench) join(name string) *host {
+	b.t.Helper()
+	h := &host{at: time.Now(), things: map[string]string{}}
+	id := "host_" + name
+	b.hosts[name] = h
+	err := b.store.Tx(b.t.Context(), time.Now(), func(tx *store.Tx) error {
+		if err := tx.AddHost(b.t.Context(), ops.Host{ID: id, Name: name, State: ops.HostOnline}, store.Why{Actor: "test"}); err != nil {
+			return err
+		}
+		resource, err := tx.PutResource(b.t.Context(), ops.Resource{ID: ops.NewID(ops.ResourceID), Kind: ops.KindHost, Name: name, Key: ops.HostKey(id), Presence: ops.Present})
+		if err != nil {
+			return err
+		}
+		known, err := tx.Host(b.t.Context(), id)
+		if err != nil {
+			return err
+		}
+		_, err = tx.NoteHost(b.t.Context(), known, "", store.Why{}, func(x *ops.Host) { x.ResourceID = resource })
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return h
+}
+
+func (b *bench) declare(place, name string, desired workload.State) {
+	b.t.Helper()
+	if _, err := b.r.Declare(b.t.Context(), reconcile.Declaration{Host: place, Driver: "docker", Name: name, Desired: desired, Source: "person"}, store.Why{Actor: "user:anna"}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) pass(place string) {
+	b.t.Helper()
+	if err := b.r.Host(b.t.Context(), "host_"+place, b.hosts[place]); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// see answers a workload; problems are its conditions.
+func (b *bench) see(what string) ops.Workload {
+	b.t.Helper()
+	w, err := b.store.Workload(b.t.Context(), what)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return w
+}
+
+func (b *bench) problems(what string, want ...string) {
+	b.t.Helper()
+	w := b.see(what)
+	if len(w.Problems) != len(want) {
+		b.t.Fatalf("%s has the problems %v, want %v", what, w.Problems, want)
+	}
+	for _, c := range want {
+		if w.Problems[c] == "" {
+			b.t.Fatalf("%s has the problems %v, want %v", what, w.Problems, want)
+		}
+	}
+}
+
+func TestWhatShouldRunAndDoesNotIsAProblemAndNothingIsDone(t *testing.T) {
+	each(t, func(b *bench) {
+		h := b.hosts["web1"]
+		h.things["nginx"] = "running"
+		b.declare("web1", "nginx", workload.Running)
+		b.pass("web1")
+		b.problems("web1/nginx")
+		h.things["nginx"] = "exited"
+		b.pass("web1")
+		b.problems("web1/nginx", "stopped_unexpectedly")
+		if w := b.see("nginx"); w.Desired != "running" || w.Observed != "stopped" || w.ResourceID == "" {
+			t.Errorf("%+v", w)
+		}
+		h.things["nginx"] = "running"
+		b.pass("web1")
+		b.problems("web1/nginx")
+	})
+}
+
+func TestAbsenceNeedsTwoCompleteLists(t *testing.T) {
+	each(t, func(b *bench) {
+		h := b.hosts["web1"]
+		h.things["nginx"] = "running"
+		b.declare("web1", "nginx", workload.Running)
+		b.pass("web1")
+		delete(h.things, "nginx")
+		h.partial = true
+		b.pass("web1")
+		b.pass("web1")
+		if w := b.see("nginx"); w.Observed != "running" {
+			t.Errorf("lists that are not whole made it %s", w.Observed)
+		}
+		h.partial = false
+		b.pass("web1")
+		if w := b.see("nginx"); w.Observed != "unknown" || len(w.Problems) > 0 {
+			t.Errorf("after one list: %+v", w)
+		}
+		b.pass("web1")
+		b.problems("nginx", "lost")
+		h.things["nginx"] = "running"
+		b.pass("web1")
+		b.problems("nginx")
+	})
+}
+
+func TestAListThatIsOldOrFailsConcludesNothing(t *testing.T) {
+	each(t, func(b *bench) {
+		h := b.hosts["web1"]
+		h.things["nginx"] = "running"
+		b.declare("web1", "nginx", workload.Running)
+		b.pass("web1")
+		h.things["nginx"] = "exited"
+		h.frozen = true
+		b.pass("web1")
+		b.problems("nginx")
+		h.frozen, h.err = false, errors.New("the wire is cut")
+		b.pass("web1")
+		b.problems("nginx")
+	})
+}
+
+func TestAListDoesNotOverwriteWhatWasWrittenAfterItsRowsWereRead(t *testing.T) {
+	each(t, func(b *bench) {
+		h := b.hosts["web1"]
+		h.things["nginx"] = "exited"
+		b.declare("web1", "nginx", workload.Running)
+		h.meanwhile = func() { b.declare("web1", "nginx", workload.Stopped) }
+		b.pass("web1")
+		h.meanwhile = nil
+		if w := b.see("nginx"); w.Desired != "stopped" || len(w.Problems) > 0 {
+			t.Fatalf("the list wrote over a person's word: %+v", w)
+		}
+		b.pass("web1")
+		if w := b.see("nginx"); w.Observed != "stopped" || len(w.Problems) > 0 {
+			t.Errorf("%+v", w)
+		}
+	})
+}
+
+func TestStrangersCountOnlyWhereSomethingIsDeclared(t *testing.T) {
+	each(t, func(b *bench) {
+		h := b.hosts["web1"]
+		h.things["nginx"], h.things["guest"] = "running", "running"
+		b.pass("web1")
+		b.problems("guest")
+		b.declare("web1", "nginx", workload.Running)
+		b.pass("web1")
+		b.problems("guest", "unowned")
+		b.declare("web1", "nginx", workload.Undeclared)
+		b.pass("web1")
+		b.problems("guest")
+		delete(h.things, "guest")
+		b.pass("web1")
+		b.pass("web1")
+		b.pass("web1")
+		if _, err := b.store.Workload(t.Context(), "guest"); ops.KindOf(err) != ops.NotFound {
+			t.Errorf("a stranger that is gone is still listed: %v", err)
+		}
+	})
+}
+
+func TestUnknownWordsAreKeptAndChangeNothing(t *testing.T) {
+	each(t, func(b *bench) {
+		h := b.hosts["web1"]
+		h.things["nginx"] = "running"
+		b.declare("web1", "nginx", workload.Running)
+		b.pass("web1")
+		h.things["nginx"] = "hibernating\x1b[2J"
+		b.pass("web1")
+		b.problems("nginx", "protocol")
+		if w := b.see("nginx"); w.Observed != "running" || w.Label == "" {
+			t.Errorf("%+v", w)
+		}
+	})
+}
+
+func TestOneNameOnTwoHostsIsTwoWorkloads(t *testing.T) {
+	each(t, func(b *bench) {
+		b.join("web2")
+		b.hosts["web1"].things["nginx"], b.hosts["web2"].things["nginx"] = "running", "exited"
+		for _, place := range []string{"web1", "web2"} {
+			b.declare(place, "nginx", workload.Running)
+			b.pass(place)
+		}
+		b.problems("web1/nginx")
+		b.problems("web2/nginx", "stopped_unexpectedly")
+		if _, err := b.store.Workload(t.Context(), "nginx"); ops.KindOf(err) != ops.Conflict {
+			t.Errorf("the name alone: %v", err)
+		}
+	})
+}
+
+func TestASecondPassWithTheSameNewsWritesNothing(t *testing.T) {
+	each(t, func(b *bench) {
+		h := b.hosts["web1"]
+		for i := range 20 {
+			h.things["c"+strconv.Itoa(i)] = "running"
+			b.declare("web1", "c"+strconv.Itoa(i), workload.Running)
+		}
+		b.pass("web1")
+		before, _, err := b.store.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		version := b.see("c7").Version
+		b.pass("web1")
+		b.pass("web1")
+		after, _, err := b.store.Head(t.Context())
+		if err != nil || after != before || b.see("c7").Version != version {
+			t.Errorf("audit from %d to %d, version from %d to %d, %v", before, after, version, b.see("c7").Version, err)
+		}
+	})
+}
