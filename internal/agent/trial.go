@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -184,10 +186,8 @@ func (a *Agent) openTrial() {
 	var failed RolledBack
 	if err := readBeside(program, failedSuffix, &failed); err == nil {
 		a.log.Warn("an upgrade was taken back", "from", failed.From, "to", failed.To, "at", failed.At, "why", failed.Why)
-		labels := map[string]string{"agent_rolled_back_from": failed.From}
-		for name, value := range a.o.Labels {
-			labels[name] = value
-		}
+		labels := map[string]string{"agent_rolled_back_from": cmp.Or(failed.From, "unknown")}
+		maps.Copy(labels, a.o.Labels)
 		a.o.Labels = labels
 	}
 	var t trial
