@@ -10,6 +10,8 @@ const lists: Record<string, Load> = {
   models: () => import('../pages/models/Page.svelte'),
   resources: () => import('../pages/resources/Page.svelte'),
   hosts: () => import('../pages/hosts/Page.svelte'),
+  workloads: () => import('../pages/workloads/Page.svelte'),
+  actions: () => import('../pages/actions/Page.svelte'),
   checks: () => import('../pages/checks/Page.svelte'),
   channels: () => import('../pages/channels/Page.svelte'),
   settings: () => import('../pages/settings/Page.svelte'),
@@ -23,6 +25,8 @@ const ones: Record<string, Load> = {
   patrol: () => import('../pages/patrol/RunPage.svelte'),
   resources: () => import('../pages/resource/Page.svelte'),
   hosts: () => import('../pages/host/Page.svelte'),
+  workloads: () => import('../pages/workload/Page.svelte'),
+  actions: () => import('../pages/action/Page.svelte'),
 }
 
 /** later answers how to load the page of a place; one is whether it is of the
