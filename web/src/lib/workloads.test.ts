@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { tell } from './story'
 import type { Action, Transition, Workload } from './types'
-import { approveLine, beforeAfter, choices, hindrance, isOpen, isWithdrawable, leftFor, markOfWorkload, problemsOf, ranFor, stateText, stepsOf, waitsFor, whatOf } from './workloads'
+import { approveLine, beforeAfter, choices, hindrance, isOpen, isWithdrawable, leftFor, markOfWorkload, problemsOf, ranFor, stateText, stepsOf, waitsFor, whatOf, whyOf } from './workloads'
 import { workloadFilters, workloadsPath } from '../pages/workloads/filters'
 
 const now = Date.parse('2026-05-01T12:00:00Z')
@@ -70,6 +70,7 @@ describe('an action', () => {
     expect(waitsFor(action({ state: 'failed' }), 'atlas')).toBe('')
   })
   test('reads as what it does', () => expect([whatOf(action()), stateText('awaiting_approval'), approveLine('act_1')]).toEqual(['Start web', 'awaits approval', 'reeve approve act_1']))
+  test('says who took it back', () => expect([whyOf(action({ why: 'withdraw by user:ada' })), whyOf(action({ why: 'not now' })), whyOf(action())]).toEqual(['withdrawn by ada', 'not now', '']))
   test('has a receipt of before and after', () => {
     expect(beforeAfter({ observed: 'stopped', sequence: '4', generation: '9' }, { observed: 'running', raw_label: 'running', sequence: '5' })).toEqual([['observed', 'stopped', 'running'], ['raw_label', '', 'running']])
   })

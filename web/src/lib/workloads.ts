@@ -1,5 +1,5 @@
 // What workloads and actions are, in words. Pure.
-import { duration, sentence, timeOf, words } from './format'
+import { duration, person, sentence, timeOf, words } from './format'
 import { leftOf } from './hosts'
 import type { Action, ActionState, Running, Strings, Workload } from './types'
 
@@ -82,6 +82,9 @@ export const stateTone = (s: ActionState): Tone => states[s]?.[1] ?? ''
 /** open reports whether something can still become of an action. */
 export const isOpen = (s: ActionState) => ['awaiting_approval', 'approved', 'dispatching', 'running', 'unknown'].includes(s)
 export const isWithdrawable = (s: ActionState) => s === 'awaiting_approval' || s === 'approved'
+
+/** whyOf says why an action is in its state, as people would. */
+export const whyOf = (a: Action) => (a.why ?? '').replace(/^(withdraw|reject) by (\S+)$/, (_, verb: string, who: string) => `${verb === 'reject' ? 'rejected' : 'withdrawn'} by ${person(who)}`)
 
 export interface Step {
   name: string
