@@ -55,22 +55,30 @@ func TestBuiltPageIsFresh(t *testing.T) {
 	}
 }
 
+// TestPageStaysSmall: what the first look waits for, what a page adds that
+// comes when somebody goes there, and all of them together.
 func TestPageStaysSmall(t *testing.T) {
-	const most = 120 << 10
-	names, err := fs.Glob(Files(), "assets/*.js.gz")
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no compressed scripts: %v", err)
-	}
-	var sum int64
-	for _, name := range names {
-		info, err := fs.Stat(Files(), name)
+	const first, one, all = 72 << 10, 32 << 10, 160 << 10
+	_, index := fetch(t, "/", "/")
+	var early, sum int64
+	for _, name := range scripts(t) {
+		info, err := fs.Stat(Files(), name+".gz")
 		if err != nil {
 			t.Fatal(err)
 		}
 		sum += info.Size()
+		switch {
+		case bytes.Contains(index, []byte(`"./`+name+`"`)):
+			early += info.Size()
+		case info.Size() > one:
+			t.Errorf("%s is %d bytes compressed, over %d", name, info.Size(), one)
+		}
 	}
-	if sum > most {
-		t.Fatalf("the scripts are %d bytes compressed, over %d", sum, most)
+	if early == 0 || early > first {
+		t.Errorf("the first look needs %d bytes of scripts compressed, over %d", early, first)
+	}
+	if sum > all {
+		t.Errorf("the scripts are %d bytes compressed, over %d", sum, all)
 	}
 }
 
@@ -106,35 +114,52 @@ func fetch(t *testing.T, base, path string, header ...string) (*http.Response, [
 	return resp, body
 }
 
-func script(t *testing.T) string {
+func scripts(t *testing.T) []string {
 	t.Helper()
 	names, err := fs.Glob(Files(), "assets/*.js")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no script in dist: %v", err)
 	}
-	return names[0]
+	return names
 }
 
-func TestScriptIsServedAsTheBrowserLikesIt(t *testing.T) {
-	name := "/" + script(t)
-	for _, c := range []struct{ accept, encoding string }{
-		{"gzip, deflate, br, zstd", "br"}, {"gzip", "gzip"}, {"", ""}, {"br;q=0, gzip;q=0.5", "gzip"}, {"br;q=0.0", ""},
-	} {
-		resp, body := fetch(t, "/", name, "Accept-Encoding", c.accept)
-		if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Encoding") != c.encoding || len(body) == 0 {
-			t.Errorf("Accept-Encoding %q: status %d, encoding %q, %d bytes", c.accept, resp.StatusCode, resp.Header.Get("Content-Encoding"), len(body))
+func TestScriptsAreServedAsTheBrowserLikesThem(t *testing.T) {
+	for _, script := range scripts(t) {
+		for _, c := range []struct{ accept, encoding string }{
+			{"gzip, deflate, br, zstd", "br"}, {"gzip", "gzip"}, {"", ""}, {"br;q=0, gzip;q=0.5", "gzip"}, {"br;q=0.0", ""},
+		} {
+			resp, body := fetch(t, "/", "/"+script, "Accept-Encoding", c.accept)
+			if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Encoding") != c.encoding || len(body) == 0 {
+				t.Errorf("%s, Accept-Encoding %q: status %d, encoding %q, %d bytes", script, c.accept, resp.StatusCode, resp.Header.Get("Content-Encoding"), len(body))
+			}
+			if !strings.Contains(resp.Header.Get("Cache-Control"), "immutable") || resp.Header.Get("Vary") != "Accept-Encoding" {
+				t.Errorf("%s: cache headers: %v", script, resp.Header)
+			}
+			if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/javascript") {
+				t.Errorf("%s: content type %q", script, resp.Header.Get("Content-Type"))
+			}
 		}
-		if !strings.Contains(resp.Header.Get("Cache-Control"), "immutable") || resp.Header.Get("Vary") != "Accept-Encoding" {
-			t.Errorf("cache headers: %v", resp.Header)
+	}
+}
+
+// TestScriptsFindEachOther: below any base, what one script loads is there.
+func TestScriptsFindEachOther(t *testing.T) {
+	named := regexp.MustCompile("(?:from|import|import\\()[\"`']\\./([^\"`']+\\.js)")
+	for _, script := range scripts(t) {
+		text, err := fs.ReadFile(Files(), script)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/javascript") {
-			t.Errorf("content type %q", resp.Header.Get("Content-Type"))
+		for _, m := range named.FindAllSubmatch(text, -1) {
+			if resp, _ := fetch(t, "/ops/reeve", "/ops/reeve/assets/"+string(m[1])); resp.StatusCode != http.StatusOK {
+				t.Errorf("%s loads %s: status %d", script, m[1], resp.StatusCode)
+			}
 		}
 	}
 }
 
 func TestEntityTagsAreStrongAndDifferByEncoding(t *testing.T) {
-	name := "/" + script(t)
+	name := "/" + scripts(t)[0]
 	br, _ := fetch(t, "/", name, "Accept-Encoding", "br")
 	gz, _ := fetch(t, "/", name, "Accept-Encoding", "gzip")
 	tag := br.Header.Get("Etag")

@@ -12,7 +12,7 @@ import (
 )
 
 // pages are all places of the page.
-var pages = []string{"", "incidents", "patrol", "resources", "hosts", "checks", "channels", "models", "system", "audit", "settings"}
+var pages = []string{"", "incidents", "patrol", "resources", "hosts", "workloads", "actions", "checks", "channels", "models", "system", "audit", "settings"}
 
 // settled is whether a page has drawn what it read.
 const settled = `document.querySelector('main h1') && ![...document.querySelectorAll('main .bones, main .bone')].some(e => e.getBoundingClientRect().top < innerHeight)`

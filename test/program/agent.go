@@ -40,10 +40,10 @@ func (a *Agent) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Run starts it. It is stopped at the end of the test.
-func (a *Agent) Run() {
+// Run starts it, with more of its flags. It is stopped at the end of the test.
+func (a *Agent) Run(more ...string) {
 	a.t.Helper()
-	a.cmd = a.command("run")
+	a.cmd = a.command(append([]string{"run"}, more...)...)
 	a.cmd.Stdout, a.cmd.Stderr = a.out, a.out
 	if err := a.cmd.Start(); err != nil {
 		a.t.Fatal(err)

@@ -229,6 +229,16 @@ func (p *Program) Kill() {
 // PID answers the process ID.
 func (p *Program) PID() int { return p.cmd.Process.Pid }
 
+// Command runs a command of the command line on its folder, as a person does
+// on the server's machine, and answers what it printed.
+func (p *Program) Command(args ...string) (string, error) {
+	cmd := exec.Command(Path(p.t), append(args, "--data", p.Dir)...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "REEVE_") || strings.HasPrefix(e, "XDG_") })
+	cmd.Env = append(cmd.Env, "HOME="+p.Dir)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 // Get reads JSON from the API.
 func (p *Program) Get(path string, into any) error { return p.do(http.MethodGet, path, nil, into) }
 

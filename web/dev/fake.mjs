@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { estate, seriesOf } from './estate.mjs'
+import { workOf } from './work.mjs'
 
 const flag = (name) => process.argv.includes('--' + name)
 const port = Number(process.argv[process.argv.indexOf('--port') + 1]) || 7499
@@ -13,6 +14,7 @@ const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist')
 const world = estate({ quiet: flag('quiet-estate'), hosts: flag('one-host') ? 1 : 12 })
 const session = { user: flag('signed-out') ? null : { id: 'usr_1', name: 'ada', role: flag('viewer') ? 'viewer' : 'admin' }, needs_password: false }
 const policy = "default-src 'self'; base-uri 'self'; frame-ancestors 'none'; form-action 'self'; object-src 'none'"
+const work = workOf(world)
 const streams = new Set()
 
 const iso = (ms) => new Date(ms).toISOString()
@@ -70,7 +72,7 @@ const routes = [
   ['POST', /^session\/password$/, () => void (session.needs_password = false)],
   ['DELETE', /^session$/, () => void (session.user = null)],
   ['GET', /^hosts$/, () => ({ items: world.hostRows() })],
-  ['GET', /^fleet$/, () => ({ blind: { tripped: world.fleet.some((f) => f.state === 'held'), silent: 4, expected: 11, since: iso(world.began + 26 * 3600e3 - 90_000), judging: true }, connected: 9, authority: world.authority, address: flag('no-way-in') ? '' : 'reeve://10.0.0.2:7434', problem: flag('no-way-in') ? 'agents of other machines have no way in: start the server with --listen-tls :7434, or set fleet.address to the proxy before it' : undefined })],
+  ['GET', /^fleet$/, () => ({ blind: { tripped: world.fleet.some((f) => f.state === 'held'), silent: 4, expected: 11, since: iso(world.began + 26 * 3600e3 - 90_000), judging: true }, connected: 9, authority: world.authority, servers: flag('one-host') ? [] : work.servers, address: flag('no-way-in') ? '' : 'reeve://10.0.0.2:7434', problem: flag('no-way-in') ? 'agents of other machines have no way in: start the server with --listen-tls :7434, or set fleet.address to the proxy before it' : undefined })],
   ['POST', /^fleet\/rotate$/, ({ body }) => {
     const a = world.authority
     world.authority = body.finish ? { fingerprint: a.next_fingerprint, until: a.until, before_fingerprint: a.fingerprint, before_until: iso(Date.now() + 7 * 86400e3), waiting: [] } : { ...a, next_fingerprint: a.fingerprint.replace('dca2', '71f0'), waiting: ['kestrel', 'ember'] }
@@ -127,6 +129,40 @@ const routes = [
       { step: 'Was anyone told?', answer: 'yes', why: 'Delivered to ops-mail and phone.' },
     ],
   })],
+  ['GET', /^workloads$/, ({ q }) => page(work.workloads.filter((w) => (!q.get('host') || w.host === q.get('host') || w.host_id === q.get('host')) && (!q.get('driver') || w.driver === q.get('driver')) && (!q.get('declared') || w.desired) && (!q.get('problem') || Object.keys(w.problems).length) && w.name.includes(q.get('q') ?? '')), q)],
+  ['GET', /^workloads\/suggestions$/, () => ({ items: work.workloads.filter((w) => !w.desired && w.up_since && w.driver === 'docker').map((workload) => ({ workload, desired: 'running', why: 'it has run for 26h0m0s' })) })],
+  ['GET', /^workloads\/(.+)$/, ({ m }) => work.one(m[1]) ?? fail(404, 'Not found')],
+  ['POST', /^workloads$/, ({ body }) => {
+    const w = work.declare(body)
+    happen('workload', w.id, 'declare', '', '', body.reason, { name: w.name, desired: ' -> ' + w.desired })
+    return w
+  }],
+  ['GET', /^drivers$/, () => ({ items: work.drivers })],
+  ['GET', /^approvers$/, () => work.approvers],
+  ['GET', /^actions$/, ({ q }) => page(work.actions.filter((a) => (!q.get('state') || q.get('state').split(',').includes(a.state)) && (!q.get('host') || a.host_id === q.get('host'))), q)],
+  ['GET', /^actions\/([^/]+)$/, ({ m }) => ({ ...(work.actions.find((a) => a.id === m[1]) ?? fail(404, 'Not found')), transitions: world.transitions.filter((t) => t.object_id === m[1]).toReversed() })],
+  ['POST', /^actions$/, ({ body }) => {
+    const a = work.propose(body)
+    const move = (verb, state, more) => {
+      if (a.state === 'withdrawn') return
+      const from = a.state
+      Object.assign(a, { state, ...more })
+      happen('action', a.id, verb, from, state, a.why, { workload: a.workload_id, verb: a.verb })
+    }
+    move('propose', 'awaiting_approval')
+    const pace = Number(process.env.APPROVE_MS) || 15_000
+    setTimeout(() => move('approve', 'approved', { approved_by: 'ada', approved_at: iso(Date.now()), why: 'approved by ada', approval: work.approval }), pace)
+    setTimeout(() => move('dispatch', 'dispatching', { server: 'srv_1', why: 'sent to the agent', deadline: iso(Date.now() + 120_000) }), pace + 2000)
+    setTimeout(() => move('claim', 'running', { why: 'the agent has begun' }), pace + 4000)
+    setTimeout(() => move('succeed', 'succeeded', { why: 'the agent did it', receipt: work.receipt }), pace + 6000)
+    return a
+  }],
+  ['POST', /^actions\/([^/]+)\/withdraw$/, ({ m }) => {
+    const a = work.actions.find((x) => x.id === m[1])
+    Object.assign(a, { state: 'withdrawn', why: 'withdraw by user:ada' })
+    happen('action', a.id, 'withdraw', 'awaiting_approval', 'withdrawn', a.why, { workload: a.workload_id, verb: a.verb })
+    return a
+  }],
   ['GET', /^checks$/, () => ({ items: world.checks })],
   ['POST', /^checks$/, ({ body }) => (body.target === 'bad' ? fail(422, 'The check is not valid', 'One field needs another value.', { target: 'This is no address.' }) : void world.checks.push(body))],
   ['PUT', /^checks\/(.+)$/, ({ m, body }) => void (world.checks = world.checks.map((c) => (c.name === m[1] ? { ...c, ...body } : c)))],

@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core'
 const base = process.env.REEVE_WEB ?? 'http://127.0.0.1:7499/'
 const paths = {
   overview: '', incidents: 'incidents', incident: 'incidents/inc_full', finding: 'findings/fnd_full', resources: 'resources', host: 'resources/res_h0',
-  filesystem: 'resources/res_0f1?range=7d', hosts: 'hosts', add: 'hosts?add=1', 'host-held': 'hosts/ember', 'host-conflict': 'hosts/garnet', 'host-pending': 'hosts/lumen', checks: 'checks', channels: 'channels', settings: 'settings', users: 'settings/people', system: 'system', audit: 'audit',
+  filesystem: 'resources/res_0f1?range=7d', hosts: 'hosts', add: 'hosts?add=1', 'host-held': 'hosts/ember', 'host-conflict': 'hosts/garnet', 'host-pending': 'hosts/lumen', workloads: 'workloads', declare: 'workloads?declare=1', workload: 'workloads/wl_0_0', 'workload-busy': 'workloads/wl_0_1', 'workload-gone': 'workloads/wl_2_0', actions: 'actions', action: 'actions/act_done', 'action-failed': 'actions/act_fail', checks: 'checks', channels: 'channels', settings: 'settings', users: 'settings/people', system: 'system', audit: 'audit',
 }
 const looks = [
   { name: 'light', viewport: { width: 1440, height: 900 }, colorScheme: 'light' },

@@ -2,7 +2,7 @@
 import { clock, duration, millis, plural, timeOf } from './format'
 import { level, type Level } from './levels'
 import { tell, type Happening } from './story'
-import type { FleetHost, HostRow, Transition } from './types'
+import type { FleetHost, HostRow, Server, Transition } from './types'
 
 export type HostTone = 'ok' | 'warning' | 'critical' | 'quiet'
 
@@ -113,6 +113,12 @@ export function factsOf(h: HostRow, now: number, servers = 1): HostFact[] {
   const certificate = certificateOf(f.certificate_until, now)
   add('certificate', `${certificate.text === 'none' ? 'no certificate' : 'certificate ' + certificate.text}`, certificate.level)
   return facts
+}
+
+/** nameServers puts the names of servers where hosts have their IDs. */
+export function nameServers(hosts: HostRow[], servers: Server[] | null | undefined): HostRow[] {
+  const names = new Map((servers ?? []).map((s) => [s.id, s.name]))
+  return hosts.map((h) => (h.fleet?.server && names.has(h.fleet.server) ? { ...h, fleet: { ...h.fleet, server: names.get(h.fleet.server) } } : h))
 }
 
 /** serversOf counts the servers that agents are connected to. */

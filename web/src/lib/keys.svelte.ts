@@ -10,6 +10,7 @@ export const places: [string, string, string][] = [
   ['p', 'patrol', 'Patrol'],
   ['r', 'resources', 'Resources'],
   ['h', 'hosts', 'Hosts'],
+  ['w', 'workloads', 'Workloads'],
   ['c', 'checks', 'Checks'],
   ['n', 'channels', 'Channels'],
   ['m', 'models', 'Models'],

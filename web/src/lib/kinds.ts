@@ -1,6 +1,6 @@
 // The kinds of resources in words, in the order people look for them. Pure.
 const many: Record<string, string> = {
-  host: 'Hosts', container: 'Containers', service: 'Services', project: 'Projects', unit: 'Units', filesystem: 'File systems',
+  host: 'Hosts', workload: 'Workloads', container: 'Containers', service: 'Services', project: 'Projects', unit: 'Units', filesystem: 'File systems',
   disk: 'Disks', array: 'Arrays', pool: 'Pools', interface: 'Interfaces', gpu: 'GPUs', certificate: 'Certificates', check: 'Checks', component: 'Parts of Reeve',
 }
 const one: Record<string, string> = { filesystem: 'file system', gpu: 'GPU', component: 'part of Reeve' }
@@ -18,6 +18,8 @@ export function stateOf(kind: string, observed: Record<string, string> | undefin
       const tone = o.health === 'unhealthy' || o.state === 'dead' || o.state === 'restarting' ? 'critical' : o.state === 'running' ? 'ok' : ''
       return { text: o.state && state !== o.state && o.state !== 'running' ? `${o.state}, ${state}` : (state ?? ''), tone }
     }
+    case 'workload':
+      return { text: o.desired && o.desired !== o.observed ? `${o.observed}, should be ${o.desired}` : (o.observed ?? ''), tone: !o.desired ? '' : o.desired === o.observed ? 'ok' : 'warning' }
     case 'service':
       return { text: o.desired ? `${o.running ?? '?'} of ${o.desired}` : '', tone: o.running && Number(o.running) < Number(o.desired) ? 'warning' : 'ok' }
     case 'unit':

@@ -54,14 +54,54 @@ const verbs: Record<string, [string, Happening['tone']]> = {
   boot: ['started', 'plain'],
   agent_version: ['has another version of its agent', 'plain'],
   rotate: ['being replaced', 'accent'],
+  'workload.begin': ['an operation began', 'accent'],
+  'workload.end': ['the operation ended', 'plain'],
+  'action.propose': ['proposed', 'accent'],
+  'action.approve': ['approved', 'accent'],
+  'action.reject': ['rejected', 'plain'],
+  'action.expire': ['expired', 'plain'],
+  'action.withdraw': ['withdrawn', 'plain'],
+  'action.supersede': ['superseded: its target is not as it was planned for', 'warning'],
+  'action.dispatch': ['sent to the host', 'accent'],
+  'action.claim': ['begun by the agent', 'accent'],
+  'action.succeed': ['succeeded', 'ok'],
+  'action.fail': ['failed', 'critical'],
+  'action.lose': ['outcome unknown', 'warning'],
 }
 
-const workers = /^(watch|notify|ingest|correlate|reconcile|system|fleet)$/
+const workers = /^(watch|notify|ingest|correlate|reconcile|system|fleet|act)$/
+
+/** change reads both sides of a fact like "running -> stopped". */
+const change = (fact: string | undefined) => (fact ?? '').split(' -> ') as [string, string?]
+
+/** observed says what was seen of a workload, and what that means. */
+function observed(t: Transition): [string, Happening['tone']] {
+  const [before, problems] = change(t.facts?.problems)
+  const tone = problems ? 'warning' : before || t.to === 'running' ? 'ok' : 'plain'
+  if (t.to && t.from !== t.to) return [t.to === 'unknown' ? 'not known what it is' : `is ${t.to}`, tone]
+  return [problems ? `judged: ${problems.split(' ').map(words).join(', ')}` : 'as it should be', tone]
+}
+
+/** told are the words for what was done, and how they sound. */
+function told(t: Transition): [string, Happening['tone']] {
+  if (t.object === 'workload' && t.verb === 'observe') return observed(t)
+  if (t.object === 'workload' && t.verb === 'declare') {
+    const to = change(t.facts?.desired)[1]
+    return [to === undefined ? 'declared again' : to ? `should be ${to}` : 'no longer declared', 'accent']
+  }
+  return verbs[`${t.object}.${t.verb}`] ?? verbs[t.verb] ?? [words(t.verb), 'plain']
+}
+
+/** subjectOf names what a transition moved. */
+function subjectOf(t: Transition): string {
+  if (t.object === 'action') return sentence(words((t.facts?.verb ?? 'action').replace('workload.', '')))
+  return t.facts?.name || (t.facts?.condition ? sentence(words(t.facts.condition)) : sentence(words(t.object)))
+}
 
 /** tell puts one transition into words; about names what it moved, null leaves that out. */
 export function tell(t: Transition, about: string | null = ''): Happening {
-  const [verb, tone] = verbs[t.verb] ?? [words(t.verb), 'plain']
-  const subject = about || t.facts?.name || (t.facts?.condition ? sentence(words(t.facts.condition)) : sentence(words(t.object)))
+  const [verb, tone] = told(t)
+  const subject = about || subjectOf(t)
   const by = workers.test(t.actor) ? undefined : person(t.actor) + (t.on_behalf ? ` for ${person(t.on_behalf)}` : '')
   const severe = t.facts?.severity === 'critical' && (tone === 'warning' || tone === 'critical')
   return { key: 't' + t.seq, at: t.at, text: about === null ? sentence(verb) : `${subject}: ${verb}`, note: t.reason, by, tone: severe ? 'critical' : tone }
@@ -84,7 +124,7 @@ export function tellDelivery(d: Delivery): Happening {
 /** story is the whole time-line, oldest first; deliveries' own transitions are told once. */
 export function story(transitions: Transition[] = [], deliveries: Delivery[] = [], findings: Finding[] = []): Happening[] {
   const names = new Map(findings.map((f) => [f.id, sentence(words(f.condition))]))
-  const told = new Set(deliveries.map((d) => d.id))
-  const all = transitions.filter((t) => !(t.object === 'delivery' && told.has(t.object_id))).map((t) => tell(t, names.get(t.object_id)))
+  const known = new Set(deliveries.map((d) => d.id))
+  const all = transitions.filter((t) => !(t.object === 'delivery' && known.has(t.object_id))).map((t) => tell(t, names.get(t.object_id)))
   return [...all, ...deliveries.map(tellDelivery)].sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
 }

@@ -230,6 +230,7 @@ export interface Joining {
   address: string
   token: string
   fingerprint: string
+  approvers?: string
   command: string
 }
 
@@ -246,8 +247,137 @@ export interface FleetState {
   blind: { tripped: boolean; silent: number; expected: number; since?: string; judging: boolean }
   connected: number
   authority: Authority
+  /** Those that live on the server's database. */
+  servers: Server[] | null
   address: string
   problem?: string
+}
+
+export interface Server {
+  id: string
+  name: string
+  version: string
+  address?: string
+  external_metrics: boolean
+  since: string
+  seen_at: string
+  on_duty: boolean
+}
+
+export type Running = 'running' | 'paused' | 'stopped' | 'absent'
+
+/** A Workload is what can be commanded on a host: what is wanted of it, what was seen. */
+export interface Workload {
+  id: string
+  host_id: string
+  host: string
+  driver: string
+  name: string
+  /** Empty while nobody declared it. */
+  desired: Running | ''
+  desired_by?: string
+  source?: string
+  observed: Running | 'unknown'
+  raw_label?: string
+  reachability: string
+  operation?: string
+  action_id?: string
+  deadline?: string
+  tombstone: boolean
+  problems: Strings
+  reason: string
+  up_since?: string
+  changed_at: string
+  generation: number
+  resource_id?: string
+  version: number
+}
+
+export interface WorkloadDetail extends Workload {
+  actions: Action[]
+  transitions: Transition[]
+}
+
+export interface Suggestion {
+  workload: Workload
+  desired: Running
+  why: string
+}
+
+export interface Driver {
+  name: string
+  doc: string
+  operations: string[]
+  permissions: string
+}
+
+export type ActionState = 'awaiting_approval' | 'approved' | 'dispatching' | 'running' | 'succeeded' | 'failed' | 'unknown' | 'rejected' | 'expired' | 'withdrawn' | 'superseded'
+
+/** A Plan is what an approver signs the hash of. */
+export interface Plan {
+  id: string
+  verb: string
+  adapter: string
+  target_host: string
+  target: string
+  generation: number
+  params?: Strings
+  preconditions?: Strings
+  expires_at: string
+  idempotency_key: string
+  reason: string
+  proposer: string
+}
+
+export interface Approval {
+  plan_hash: string
+  approver: string
+  decision: string
+  reason: string
+  signed_at: string
+  expires_at: string
+}
+
+export interface Receipt {
+  state: string
+  started_at: string
+  ended_at?: string
+  output?: string
+  error?: string
+  before?: Strings
+  after?: Strings
+}
+
+export interface Action {
+  id: string
+  state: ActionState
+  verb: string
+  host_id: string
+  workload_id: string
+  plan: Plan
+  plan_hash: string
+  reason?: string
+  proposed_by: string
+  proposed_at: string
+  expires_at: string
+  approval?: Approval
+  approved_by?: string
+  approved_at?: string
+  server?: string
+  deadline?: string
+  receipt?: Receipt
+  why?: string
+  ended_at?: string
+  version: number
+}
+
+export interface ActionDetail extends Action {
+  transitions: Transition[]
+}
+
+export interface Approvers {
+  root: string
+  sets: { version: number; keys: { id: string; name: string; added_at: string }[] }[]
 }
 
 export interface LoopStatus {

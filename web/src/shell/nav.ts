@@ -14,6 +14,7 @@ export const places: Place[][] = [
     { path: 'patrol', name: 'Patrol', icon: 'patrol' },
     { path: 'resources', name: 'Resources', icon: 'resources' },
     { path: 'hosts', name: 'Hosts', icon: 'hosts' },
+    { path: 'workloads', name: 'Workloads', icon: 'workloads' },
     { path: 'checks', name: 'Checks', icon: 'checks' },
   ],
   [
@@ -30,5 +31,5 @@ export const first = places[0].slice(0, 4)
 
 export function isHere(place: string, path: string): boolean {
   const head = path.split('/')[0]
-  return head === place || (place === 'incidents' && head === 'findings')
+  return head === place || (place === 'incidents' && head === 'findings') || (place === 'workloads' && head === 'actions')
 }
