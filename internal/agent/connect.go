@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,13 +14,6 @@ import (
 
 const (
 	callTimeout = 30 * time.Second
-	// spread is over how long agents that lost a server together come back.
-	spread = 10 * time.Second
-	// least and most are the waits between tries that fail.
-	least = 2 * time.Second
-	most  = time.Minute
-	// refused is how long an agent waits that the server does not want.
-	refused = 5 * time.Minute
 	// renewLook is how often the certificate's age is looked at.
 	renewLook = time.Minute
 )
@@ -33,30 +25,23 @@ type connection struct {
 	beat time.Duration
 }
 
-// keepConnected opens a connection again whenever it ends. Waits are drawn, so
-// that a thousand agents that lost their server do not come back as one.
+// keepConnected opens a connection again whenever it ends.
 func (a *Agent) keepConnected(ctx context.Context) {
-	wait := time.Duration(0)
-	for fails := 0; ctx.Err() == nil; {
-		if !sleep(ctx, wait) {
-			return
-		}
+	var waits Waits
+	for wait := time.Duration(0); sleep(ctx, wait); {
 		began := time.Now()
 		err := a.connect(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err == nil || time.Since(began) > most:
-			fails = 0
-			wait = rand.N(spread)
+		}
+		took := time.Since(began)
+		wait = waits.After(err, took)
+		switch {
+		case err == nil || took > most:
 			a.log.Warn("the connection to the server ended", "err", err)
-		case ops.KindOf(err) == ops.Forbidden, ops.KindOf(err) == ops.Conflict:
-			wait = refused/2 + rand.N(refused/2)
+		case unwanted(err):
 			a.log.Error("the server does not let this host in", "err", err, "again_in", wait.Round(time.Second))
 		default:
-			fails++
-			backoff := min(least<<min(fails, 6), most)
-			wait = backoff/2 + rand.N(backoff)
 			a.log.Warn("the server cannot be reached", "err", err, "again_in", wait.Round(time.Second))
 		}
 		a.note(err)

@@ -121,10 +121,14 @@ type listener struct{ *yamux.Session }
 
 func (l listener) Accept() (net.Conn, error) { return l.Session.AcceptStream() }
 
+// compressFrom is the size from which an answer is compressed: to most, which
+// are a few bytes, a compressor costs more than everything else.
+const compressFrom = 4 << 10
+
 // clientOptions and handlerOptions bound messages on both sides.
 var (
 	clientOptions  = []connect.ClientOption{connect.WithReadMaxBytes(MaxMessage), connect.WithSendMaxBytes(MaxMessage)}
-	handlerOptions = []connect.HandlerOption{connect.WithReadMaxBytes(MaxMessage), connect.WithSendMaxBytes(MaxMessage)}
+	handlerOptions = []connect.HandlerOption{connect.WithReadMaxBytes(MaxMessage), connect.WithSendMaxBytes(MaxMessage), connect.WithCompressMinBytes(compressFrom)}
 )
 
 // base is the address of every request: there is one other end.

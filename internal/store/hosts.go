@@ -213,27 +213,20 @@ type Clock struct {
 	Address, Server           string
 }
 
-// SaveClocks writes clocks, many to a statement and without transitions. A
+// SaveClocks writes clocks, some to a statement and without transitions. A
 // clock never goes back: another server may have heard of the host later.
 func (tx *Tx) SaveClocks(ctx context.Context, clocks []Clock) error {
-	const columns = 9
-	for part := range slices.Chunk(clocks, 100) {
-		args := make([]any, 0, len(part)*columns)
-		for _, c := range part {
-			args = append(args, c.HostID, toMS(c.Heartbeat), toMS(c.Proof), toMS(c.Report), c.Sequence, c.SkewMS, c.Spooled, c.Address, c.Server)
-		}
-		_, err := tx.q.ExecContext(ctx, `INSERT INTO host_clock (host_id, heartbeat_ms, proof_ms, report_ms, sequence, skew_ms, spooled, address, server)
-			VALUES `+tuples(len(part), columns)+` ON CONFLICT (host_id) DO UPDATE SET
+	return tx.insertMany(ctx, `INSERT INTO host_clock (host_id, heartbeat_ms, proof_ms, report_ms, sequence, skew_ms, spooled, address, server) VALUES `,
+		` ON CONFLICT (host_id) DO UPDATE SET
 			heartbeat_ms = CASE WHEN excluded.heartbeat_ms > host_clock.heartbeat_ms THEN excluded.heartbeat_ms ELSE host_clock.heartbeat_ms END,
 			proof_ms = CASE WHEN excluded.proof_ms > host_clock.proof_ms THEN excluded.proof_ms ELSE host_clock.proof_ms END,
 			report_ms = CASE WHEN excluded.report_ms > host_clock.report_ms THEN excluded.report_ms ELSE host_clock.report_ms END,
 			sequence = CASE WHEN excluded.sequence > host_clock.sequence THEN excluded.sequence ELSE host_clock.sequence END,
-			skew_ms = excluded.skew_ms, spooled = excluded.spooled, address = excluded.address, server = excluded.server`, args...)
-		if err != nil {
-			return fmt.Errorf("save clocks of hosts: %w", err)
-		}
-	}
-	return nil
+			skew_ms = excluded.skew_ms, spooled = excluded.spooled, address = excluded.address, server = excluded.server`,
+		len(clocks), func(i int) []any {
+			c := clocks[i]
+			return []any{c.HostID, toMS(c.Heartbeat), toMS(c.Proof), toMS(c.Report), c.Sequence, c.SkewMS, c.Spooled, c.Address, c.Server}
+		})
 }
 
 // RemoveResourcesOf marks all that was seen on a host as removed.
