@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/hashicorp/yamux"
 	"golang.org/x/time/rate"
 
 	"reeve/internal/linkpb"
@@ -83,7 +82,7 @@ type Dialer struct {
 type Conn struct {
 	// Up is what the agent asks of the server.
 	Up      linkpbconnect.UplinkClient
-	session *yamux.Session
+	session *mux
 	client  *http.Client
 	capped  *capped
 }
@@ -106,9 +105,9 @@ func (d Dialer) Dial(ctx context.Context, down linkpbconnect.DownlinkHandler) (*
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle(linkpbconnect.NewDownlinkHandler(down, handlerOptions...))
-	go answer(session, mux) // ends with the session
+	routes := http.NewServeMux()
+	routes.Handle(linkpbconnect.NewDownlinkHandler(down, handlerOptions...))
+	go answer(session, routes) // ends with the session
 	client := overMux(session)
 	return &Conn{Up: linkpbconnect.NewUplinkClient(client, base, clientOptions...), session: session, client: client, capped: capped}, nil
 }
@@ -127,7 +126,7 @@ func (d Dialer) Enrol(ctx context.Context, fingerprint string, r *linkpb.EnrolRe
 	return answer, FromWire(err)
 }
 
-func (d Dialer) session(ctx context.Context, config *tls.Config) (*yamux.Session, *capped, error) {
+func (d Dialer) session(ctx context.Context, config *tls.Config) (*mux, *capped, error) {
 	plain, err := d.Address.dial(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -140,12 +139,8 @@ func (d Dialer) session(ctx context.Context, config *tls.Config) (*yamux.Session
 		plain.Close()
 		return nil, nil, handshakeFailure(err)
 	}
-	session, err := yamux.Client(conn, muxConfig())
-	if err != nil {
-		plain.Close()
-		return nil, nil, err
-	}
-	return session, limited, nil
+	session, err := clientMux(conn)
+	return session, limited, err
 }
 
 // handshakeFailure says what to do about a handshake that failed.

@@ -93,7 +93,7 @@ func muxConfig() *yamux.Config {
 }
 
 // overMux answers a client whose requests are streams of a connection.
-func overMux(session *yamux.Session) *http.Client {
+func overMux(session *mux) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Client{Transport: &http.Transport{
@@ -102,24 +102,19 @@ func overMux(session *yamux.Session) *http.Client {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			return session.OpenStream()
+			return session.Open()
 		},
 	}}
 }
 
 // answer answers requests that come over streams until the connection ends.
-func answer(session *yamux.Session, handler http.Handler) {
+func answer(session *mux, handler http.Handler) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{Handler: handler, Protocols: protocols, ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 24 * time.Hour}
-	server.Serve(listener{session})
+	server.Serve(session)
 	server.Close()
 }
-
-// listener is a session as HTTP sees it.
-type listener struct{ *yamux.Session }
-
-func (l listener) Accept() (net.Conn, error) { return l.Session.AcceptStream() }
 
 // compressFrom is the size from which an answer is compressed: to most, which
 // are a few bytes, a compressor costs more than everything else.
