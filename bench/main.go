@@ -41,7 +41,14 @@ var measures = []measure{
 	{"delivery", measureDelivery},
 	{"patrol", measurePatrol},
 	{"brief", measureBrief},
+	{"fleet", measureFleet},
+	{"stampede", measureStampede},
+	{"agent", measureAgent},
+	{"fleet10k", measureFleet10k},
 }
+
+// onRequest are measures that take long: they run when they are named.
+var onRequest = []string{"fleet10k"}
 
 // children are what the command does when it starts itself.
 var children = map[string]func(ctx context.Context, dir string) error{
@@ -53,6 +60,7 @@ var children = map[string]func(ctx context.Context, dir string) error{
 // A bench is one run.
 type bench struct {
 	program string // the binary that is measured
+	agent   string // that of the agent
 	seconds int    // of every measure that takes its time
 	rows    int    // findings in the large list
 	now     []Line
@@ -65,6 +73,7 @@ var quiet = slog.New(slog.DiscardHandler)
 func main() {
 	var o options
 	flag.StringVar(&o.program, "program", "bin/reeve", "the binary to measure")
+	flag.StringVar(&o.agent, "agent", "bin/reeve-agent", "the agent to measure")
 	flag.StringVar(&o.out, "out", "bench/results", "folder of the results; empty prints only")
 	flag.StringVar(&o.only, "only", "", "names of measures, with commas; empty for all")
 	flag.IntVar(&o.seconds, "seconds", 60, "length of the measures of idle and steady load")
@@ -81,8 +90,8 @@ func main() {
 }
 
 type options struct {
-	program, out, only, child, dir string
-	seconds, rows                  int
+	program, agent, out, only, child, dir string
+	seconds, rows                         int
 }
 
 func run(ctx context.Context, o options) error {
@@ -92,11 +101,12 @@ func run(ctx context.Context, o options) error {
 	if _, err := os.Stat(o.program); err != nil {
 		return fmt.Errorf("there is no program to measure; run make bench, or go build -o %s ./cmd/reeve: %w", o.program, err)
 	}
-	b := &bench{program: o.program, seconds: o.seconds, rows: o.rows}
+	b := &bench{program: o.program, agent: o.agent, seconds: o.seconds, rows: o.rows}
 	began := time.Now()
 	var failed []error
 	for _, m := range measures {
-		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), m.name) {
+		named := slices.Contains(strings.Split(o.only, ","), m.name)
+		if !named && (o.only != "" || slices.Contains(onRequest, m.name)) {
 			continue
 		}
 		b.current, b.load = m.name, loadAverage()

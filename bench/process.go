@@ -163,8 +163,11 @@ func (p *process) get(ctx context.Context, path string) ([]byte, error) {
 
 // cpu answers the processor time that a process and the programs that it
 // started took so far.
-func (p *process) cpu() (time.Duration, error) {
-	proc := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
+func (p *process) cpu() (time.Duration, error) { return cpuOf(p.cmd.Process.Pid) }
+
+// cpuOf is cpu of a process by its ID.
+func cpuOf(pid int) (time.Duration, error) {
+	proc := fmt.Sprintf("/proc/%d/", pid)
 	tasks, err := filepath.Glob(proc + "task/*/schedstat")
 	if err != nil {
 		return 0, err

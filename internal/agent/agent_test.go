@@ -285,21 +285,24 @@ func TestWaitsBetweenTriesAreBoundedAndDrawn(t *testing.T) {
 	down, no := ops.Errorf(ops.Unavailable, "down"), ops.Errorf(ops.Forbidden, "no")
 	seen := map[time.Duration]bool{}
 	for range 200 {
-		fails := 0
+		var w Waits
 		for i := range 20 {
-			wait, failed, _ := again(down, time.Second, fails, 0)
-			if fails = failed; fails != i+1 || wait < least || wait > most+most/2 || i > 6 && wait < most/2 {
-				t.Fatalf("try %d: %v, %d", i, wait, fails)
+			wait := w.After(down, time.Second, 0)
+			if wait < least || wait > most+most/2 || i > 6 && wait < most/2 {
+				t.Fatalf("try %d: %v", i, wait)
 			}
 			seen[wait] = true
 		}
-		if wait, failed, _ := again(nil, time.Second, fails, 0); wait > spread || failed != 0 {
-			t.Fatalf("after a connection: %v, %d", wait, failed)
+		if wait := w.After(nil, time.Second, 0); wait > spread || w.fails != 0 {
+			t.Fatalf("after a connection: %v", wait)
 		}
-		if wait, failed, _ := again(down, time.Hour, fails, 0); wait > spread || failed != 0 {
-			t.Fatalf("after a long one that broke: %v, %d", wait, failed)
+		if wait := w.After(down, time.Second, 2); wait > least {
+			t.Fatalf("while another server may answer: %v", wait)
 		}
-		if wait, _, _ := again(no, time.Second, fails, 0); wait < refused/2 || wait > refused {
+		if wait := w.After(down, time.Hour, 0); wait > spread || w.fails != 0 {
+			t.Fatalf("after a long one that broke: %v", wait)
+		}
+		if wait := w.After(no, time.Second, 0); wait < refused/2 || wait > refused {
 			t.Fatalf("refused: %v", wait)
 		}
 	}

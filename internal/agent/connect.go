@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,13 +18,6 @@ import (
 
 const (
 	callTimeout = 30 * time.Second
-	// spread is over how long agents that lost a server together come back.
-	spread = 10 * time.Second
-	// least and most are the waits between tries that fail.
-	least = 2 * time.Second
-	most  = time.Minute
-	// refused is how long an agent waits that the server does not want.
-	refused = 5 * time.Minute
 	// renewLook is how often the certificate's age is looked at.
 	renewLook = time.Minute
 )
@@ -39,22 +31,25 @@ type connection struct {
 	bytesPerS int64
 }
 
-// keepConnected opens a connection again whenever it ends. Waits are drawn, so
-// that a thousand agents that lost their server do not come back as one.
+// keepConnected opens a connection again whenever it ends.
 func (a *Agent) keepConnected(ctx context.Context) {
-	wait := time.Duration(0)
-	for fails := 0; ctx.Err() == nil; {
-		if !sleep(ctx, wait) {
-			return
-		}
+	var waits Waits
+	for wait := time.Duration(0); sleep(ctx, wait); {
 		began := time.Now()
 		err := a.connect(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		what := ""
-		wait, fails, what = again(err, time.Since(began), fails, len(a.joined.server.Others))
-		a.log.Warn(what, "err", err, "again_in", wait.Round(time.Second))
+		took := time.Since(began)
+		wait = waits.After(err, took, len(a.joined.server.Others))
+		switch {
+		case err == nil || took > most:
+			a.log.Warn("the connection to the server ended", "err", err)
+		case unwanted(err):
+			a.log.Error("the server does not let this host in", "err", err, "again_in", wait.Round(time.Second))
+		default:
+			a.log.Warn("the server cannot be reached", "err", err, "again_in", wait.Round(time.Second))
+		}
 		a.note(err)
 	}
 }
@@ -92,26 +87,6 @@ func (a *Agent) takeAddresses(all []string) {
 
 // maxServers bounds the addresses that are kept.
 const maxServers = 32
-
-// again answers how long to wait after a try that lasted so long and the count
-// of those that failed in a row, and what became of it. Others are the further
-// servers that may answer.
-func again(err error, lasted time.Duration, fails, others int) (wait time.Duration, failed int, what string) {
-	switch {
-	case err == nil || lasted > most:
-		if others > 0 {
-			return rand.N(spread / 3), 0, "the connection to the server ended" // the others share the load
-		}
-		return rand.N(spread), 0, "the connection to the server ended"
-	case ops.KindOf(err) == ops.Forbidden, ops.KindOf(err) == ops.Conflict:
-		return refused/2 + rand.N(refused/2), fails, "the server does not let this host in"
-	}
-	if fails < others {
-		return rand.N(least), fails + 1, "the server cannot be reached"
-	}
-	backoff := min(least<<min(fails+1, 6), most)
-	return backoff/2 + rand.N(backoff), fails + 1, "the server cannot be reached"
-}
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

@@ -63,14 +63,14 @@ func freeName(ctx context.Context, tx *store.Tx, name string) (string, error) {
 	}
 }
 
-// flush writes the clocks of the hosts of this server.
+// flush writes the clocks of the hosts of this server that went on.
 func (f *Fleet) flush(ctx context.Context) error {
 	now, err := f.now(ctx)
 	if err != nil {
 		return err
 	}
 	here := time.Now()
-	clocks := f.clocks(now, here)
+	clocks, moved := f.clocks(now, here)
 	if len(clocks) == 0 {
 		return nil
 	}
@@ -93,17 +93,20 @@ func (f *Fleet) flush(ctx context.Context) error {
 	for _, id := range placed {
 		f.placed[id] = true
 	}
+	maps.Copy(f.written, moved)
 	for id, h := range f.heard {
 		if here.Sub(h.beat) > time.Minute { // it is written, and another server may have the host
 			delete(f.heard, id)
+			delete(f.written, id)
 		}
 	}
 	return nil
 }
 
-// clocks answers the clocks as times of the database: the ages are those of
-// this process's monotonic clock.
-func (f *Fleet) clocks(now, here time.Time) []store.Clock {
+// clocks answers the clocks that differ from what was written last, as times
+// of the database, and as they are: the ages are those of this process's
+// monotonic clock.
+func (f *Fleet) clocks(now, here time.Time) (all []store.Clock, moved map[string]heard) {
 	at := func(t time.Time) time.Time {
 		if t.IsZero() {
 			return t
@@ -112,8 +115,12 @@ func (f *Fleet) clocks(now, here time.Time) []store.Clock {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var all []store.Clock
+	moved = map[string]heard{}
 	add := func(id string, h heard) {
+		if f.written[id] == h {
+			return
+		}
+		moved[id] = h
 		c := store.Clock{HostID: id, Heartbeat: at(h.beat), Proof: at(h.proof), Report: at(h.report), Sequence: h.sequence,
 			SkewMS: h.skew.Milliseconds(), Spooled: h.spooled, Address: h.address}
 		if h.connected {
@@ -132,7 +139,7 @@ func (f *Fleet) clocks(now, here time.Time) []store.Clock {
 	for id, h := range f.heard {
 		add(id, h)
 	}
-	return all
+	return all, moved
 }
 
 // noteResources writes, once, which resource a host is, and answers of which

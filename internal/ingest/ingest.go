@@ -32,8 +32,15 @@ type Ingest struct {
 	changed func()
 
 	mu    sync.Mutex
-	known map[ops.ResourceKey]*entry
+	hosts map[string]*host // by key
 	stats Stats
+}
+
+// A host is what is known of one: its reports are taken in one after the
+// other, and wait for those of no other.
+type host struct {
+	mu    sync.Mutex
+	known map[ops.ResourceKey]*entry // nil when it must be read again
 }
 
 // Stats count what was taken in since the start.
@@ -47,12 +54,16 @@ type Stats struct {
 
 // New makes an Ingest that knows every resource of the store.
 func New(ctx context.Context, log *slog.Logger, st *store.Store, metrics *tsdb.DB, changed func()) (*Ingest, error) {
-	in := &Ingest{log: log, store: st, metrics: metrics, changed: changed}
+	in := &Ingest{log: log, store: st, metrics: metrics, changed: changed, hosts: map[string]*host{}}
 	return in, in.load(ctx)
 }
 
+// here are the presences of what memory holds.
+var here = []string{string(ops.Present), string(ops.Absent)}
+
+// load reads what is stored of all hosts.
 func (in *Ingest) load(ctx context.Context) error {
-	all, _, err := in.store.Resources(ctx, store.ResourceFilter{All: true, Presence: []string{string(ops.Present), string(ops.Absent)}})
+	resources, _, err := in.store.Resources(ctx, store.ResourceFilter{All: true, Presence: here})
 	if err != nil {
 		return fmt.Errorf("load resources: %w", err)
 	}
@@ -60,30 +71,33 @@ func (in *Ingest) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load resources: %w", err)
 	}
-	in.known = make(map[ops.ResourceKey]*entry, len(all))
-	for _, r := range all {
-		in.known[r.Key] = newEntry(r, things[r.ID])
+	for _, r := range resources {
+		in.host(r.Key.Host).known[r.Key] = newEntry(r, things[r.ID])
 	}
 	return nil
 }
 
-// Reload reads again what is stored of one host and all on it: another server
-// took its reports in meanwhile.
-func (in *Ingest) Reload(ctx context.Context, host string) error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.reload(ctx, host)
+// Reload lets what is known of a host be read again with its next report:
+// another server took its reports in meanwhile.
+func (in *Ingest) Reload(_ context.Context, key string) error {
+	h := in.host(key)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.known = nil
+	return nil
 }
 
-func (in *Ingest) reload(ctx context.Context, host string) error {
-	all, things, err := in.store.ResourcesSeenBy(ctx, host)
+// reload reads what is stored of one host.
+func (in *Ingest) reload(ctx context.Context, h *host, key string) error {
+	all, things, err := in.store.ResourcesSeenBy(ctx, key)
 	if err != nil {
-		return fmt.Errorf("load resources of %s: %w", host, err)
+		return fmt.Errorf("load the resources of %s: %w", key, err)
 	}
-	maps.DeleteFunc(in.known, func(k ops.ResourceKey, _ *entry) bool { return k.Host == host })
+	known := make(map[ops.ResourceKey]*entry, len(all))
 	for _, r := range all {
-		in.known[r.Key] = newEntry(r, things[r.ID])
+		known[r.Key] = newEntry(r, things[r.ID])
 	}
+	h.known = known
 	return nil
 }
 
@@ -94,6 +108,18 @@ func (in *Ingest) Stats() Stats {
 	return in.stats
 }
 
+// host answers what is known of a host, which may be new.
+func (in *Ingest) host(key string) *host {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	h := in.hosts[key]
+	if h == nil {
+		h = &host{known: map[ops.ResourceKey]*entry{}}
+		in.hosts[key] = h
+	}
+	return h
+}
+
 // Accept takes in one report. State and events are committed when it answers
 // nil; samples that the metrics store cannot take are counted and do not hold
 // back what was seen.
@@ -101,51 +127,65 @@ func (in *Ingest) Accept(ctx context.Context, r ops.Report) error {
 	if err := check(r); err != nil {
 		return err
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if err := in.recall(ctx, r); err != nil {
-		return err
+	h := in.host(r.Host.Key)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err // Nobody waits for the answer any more.
 	}
-	plan := in.plan(r)
-	if err := in.commit(ctx, plan, r.At); err != nil {
-		// What is cached may no longer be what is stored.
-		if loadErr := in.reload(ctx, r.Host.Key); loadErr != nil {
-			in.log.Error("resources could not be read again", "err", loadErr)
+	if h.known == nil {
+		if err := in.reload(ctx, h, r.Host.Key); err != nil {
+			return err
 		}
+	}
+	if err := in.recall(ctx, h, r); err != nil {
 		return err
 	}
-	in.keep(plan)
-	samples, bad := in.samples(r)
+	plan := h.plan(r)
+	if err := in.commit(ctx, plan, r.At); err != nil {
+		h.known = nil // What is cached may no longer be what is stored.
+		return err
+	}
+	h.keep(plan)
+	samples, bad := in.samples(h, r)
 	if err := in.metrics.Append(ctx, samples); err != nil {
 		in.log.Warn("samples were not stored", "samples", len(samples), "err", err)
 		bad += int64(len(samples))
 	}
-	in.stats.Reports++
-	in.stats.Samples += int64(len(samples))
-	in.stats.Dropped += bad
-	in.stats.Events += int64(len(plan.events))
-	in.stats.LastSeen = r.At
+	in.count(r, plan, int64(len(samples)), bad)
 	if len(plan.saves) > 0 || len(plan.events) > 0 {
 		in.changed()
 	}
 	return nil
 }
 
+func (in *Ingest) count(r ops.Report, p *plan, samples, bad int64) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.stats.Reports++
+	in.stats.Samples += samples
+	in.stats.Dropped += bad
+	in.stats.Events += int64(len(p.events))
+	in.stats.LastSeen = r.At
+}
+
 // recall reads the rows of what the report sees and memory does not hold:
 // what was removed once and is back.
-func (in *Ingest) recall(ctx context.Context, r ops.Report) error {
-	for _, s := range all(r) {
-		key := s.Key
-		key.Host = r.Host.Key
-		if in.known[key] != nil {
-			continue
-		}
-		old, thing, ok, err := in.store.ResourceByKey(ctx, key)
-		if err != nil {
-			return err
-		}
-		if ok {
-			in.known[key] = newEntry(old, thing)
+func (in *Ingest) recall(ctx context.Context, h *host, r ops.Report) error {
+	for _, o := range r.Observations {
+		for _, s := range o.Sightings {
+			key := s.Key
+			key.Host = r.Host.Key
+			if h.known[key] != nil {
+				continue
+			}
+			old, thing, ok, err := in.store.ResourceByKey(ctx, key)
+			if err != nil {
+				return err
+			}
+			if ok {
+				h.known[key] = newEntry(old, thing)
+			}
 		}
 	}
 	return nil
@@ -191,18 +231,18 @@ func (in *Ingest) commit(ctx context.Context, p *plan, at time.Time) error {
 }
 
 // keep brings the cache to what was committed.
-func (in *Ingest) keep(p *plan) {
+func (h *host) keep(p *plan) {
 	for _, s := range p.saves {
 		s.resource.Version++
 		s.entry.resource, s.entry.thing = s.resource, s.thing
-		in.known[s.resource.Key] = s.entry
+		h.known[s.resource.Key] = s.entry
 	}
 	for key, e := range p.entries {
-		in.known[key] = e
+		h.known[key] = e
 	}
 	for _, s := range p.saves {
 		if s.resource.Presence == ops.Removed {
-			delete(in.known, s.resource.Key)
+			delete(h.known, s.resource.Key)
 		}
 	}
 }
@@ -215,11 +255,11 @@ var placeLabel = map[ops.Kind]string{
 }
 
 // samples attributes the report's samples; bad counts those that cannot be.
-func (in *Ingest) samples(r ops.Report) (all []tsdb.Sample, bad int64) {
+func (in *Ingest) samples(h *host, r ops.Report) (all []tsdb.Sample, bad int64) {
 	for _, o := range r.Observations {
 		all = slices.Grow(all, len(o.Samples))
 		for _, s := range o.Samples {
-			e := in.known[s.Resource]
+			e := h.known[s.Resource]
 			if e == nil || math.IsNaN(s.Value) || math.IsInf(s.Value, 0) {
 				bad++
 				continue

@@ -11,7 +11,7 @@ import (
 
 // missing plans the writes for what a complete list no longer holds: absent
 // after one, removed after two.
-func (in *Ingest) missing(p *plan, r ops.Report, o ops.Observation) {
+func (h *host) missing(p *plan, r ops.Report, o ops.Observation) {
 	if len(o.Complete) == 0 || o.Err != "" {
 		return
 	}
@@ -25,9 +25,9 @@ func (in *Ingest) missing(p *plan, r ops.Report, o ops.Observation) {
 		key.Host = r.Host.Key
 		listed[key] = true
 	}
-	for key, e := range in.known {
+	for key, e := range h.known { // of this host only
 		x := e.resource
-		if key.Host != r.Host.Key || !whole[x.Kind] || !owns(o.Collector, key.Source) || listed[key] || p.seen[key] || x.Presence == ops.Removed {
+		if !whole[x.Kind] || !owns(o.Collector, key.Source) || listed[key] || p.seen[key] || x.Presence == ops.Removed {
 			continue
 		}
 		was := x.Presence
@@ -48,13 +48,13 @@ func owns(collector, source string) bool {
 }
 
 // happened plans the events of an observation.
-func (in *Ingest) happened(p *plan, r ops.Report, o ops.Observation) {
+func (h *host) happened(p *plan, r ops.Report, o ops.Observation) {
 	for _, e := range o.Events {
 		key := e.Resource
 		key.Host = r.Host.Key
-		id := in.idOf(p, key)
+		id := h.idOf(p, key)
 		if id == "" {
-			id = in.idOf(p, r.Host.HostResource())
+			id = h.idOf(p, r.Host.HostResource())
 		}
 		e.Text = redact.Line(e.Text, 1000)
 		facts := make(map[string]string, len(e.Facts))

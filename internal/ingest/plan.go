@@ -19,6 +19,17 @@ type entry struct {
 	parts    map[string]ops.Attrs
 	touched  time.Time // when the store last learned that it was seen
 	place    map[string]string
+	// last is the sighting that was judged last; moved says that a collector
+	// sees another state since.
+	last  ops.Sighting
+	moved bool
+}
+
+// settled reports whether a sighting says what the last one said, of a thing
+// that is as it was.
+func (e *entry) settled(s ops.Sighting) bool {
+	return !e.moved && e.resource.Presence == ops.Present && s.Name == e.last.Name && s.Parent == e.last.Parent && s.Generation == e.last.Generation &&
+		s.Kind == e.last.Kind && maps.Equal(s.Labels, e.last.Labels)
 }
 
 // stored is the part that was read from the database at start.
@@ -44,12 +55,11 @@ type save struct {
 	transition *ops.Transition
 }
 
-func (in *Ingest) plan(r ops.Report) *plan {
+func (h *host) plan(r ops.Report) *plan {
 	p := &plan{entries: map[ops.ResourceKey]*entry{}, seen: map[ops.ResourceKey]bool{}}
 	sightings := map[ops.ResourceKey]ops.Sighting{}
 	var order []ops.ResourceKey
-	host := hostSighting(r.Host)
-	for _, s := range append([]seenBy{{host, "report"}}, all(r)...) {
+	for _, s := range append([]seenBy{{hostSighting(r.Host), "report"}}, all(r)...) {
 		s.Key.Host = r.Host.Key // an agent speaks of its own host only
 		merged, again := sightings[s.Key]
 		if !again {
@@ -57,14 +67,14 @@ func (in *Ingest) plan(r ops.Report) *plan {
 			merged = s.Sighting
 		}
 		sightings[s.Key] = mergeSighting(merged, s.Sighting)
-		in.part(p, s)
+		h.part(p, s)
 	}
 	for _, key := range order {
-		in.judge(p, r, sightings[key])
+		h.judge(p, r, sightings[key])
 	}
 	for _, o := range r.Observations {
-		in.missing(p, r, o)
-		in.happened(p, r, o)
+		h.missing(p, r, o)
+		h.happened(p, r, o)
 	}
 	return p
 }
@@ -116,28 +126,33 @@ func mergeSighting(a, b ops.Sighting) ops.Sighting {
 
 // part remembers what one collector saw of a resource. The entry is a copy
 // until the plan is committed.
-func (in *Ingest) part(p *plan, s seenBy) {
+func (h *host) part(p *plan, s seenBy) {
 	e := p.entries[s.Key]
 	if e == nil {
-		if old := in.known[s.Key]; old != nil {
+		if old := h.known[s.Key]; old != nil {
 			copied := *old
-			copied.parts = maps.Clone(old.parts)
 			e = &copied
 		} else {
-			e = &entry{parts: map[string]ops.Attrs{}}
+			e = &entry{parts: map[string]ops.Attrs{}, moved: true}
 		}
 		p.entries[s.Key] = e
 	}
-	e.parts[s.collector] = s.Observed
 	// Hosts and disks are seen by several collectors, each at its own pace;
 	// of anything else the one that sees it knows all.
-	if s.Kind != ops.KindHost && s.Kind != ops.KindDisk {
+	_, before := e.parts[stored]
+	whole := before && s.Kind != ops.KindHost && s.Kind != ops.KindDisk
+	if was, ok := e.parts[s.collector]; ok && !whole && maps.Equal(was, s.Observed) {
+		return
+	}
+	e.parts, e.moved = maps.Clone(e.parts), true
+	e.parts[s.collector] = s.Observed
+	if whole {
 		delete(e.parts, stored)
 	}
 }
 
 // judge compares a sighting with what is known and plans the write.
-func (in *Ingest) judge(p *plan, r ops.Report, s ops.Sighting) {
+func (h *host) judge(p *plan, r ops.Report, s ops.Sighting) {
 	key := s.Key
 	key.Host = r.Host.Key
 	e := p.entries[key]
@@ -147,9 +162,14 @@ func (in *Ingest) judge(p *plan, r ops.Report, s ops.Sighting) {
 	if isNew {
 		next = ops.Resource{ID: ops.NewID(ops.ResourceID), Key: key, Kind: s.Kind, FirstSeen: r.At, Generation: 1}
 	}
+	hostID, parentID := h.hostID(p, r, next), h.parentID(p, r, s)
+	if !isNew && e.settled(s) && next.HostName == r.Host.Name && next.HostID == hostID && next.ParentID == parentID {
+		e.unchanged(p, r.At)
+		return
+	}
+	e.last, e.moved = s, false
 	next.Name = redact.Line(s.Name, 200)
-	next.HostName, next.HostID = r.Host.Name, in.hostID(p, r, next)
-	next.ParentID = in.parentID(p, r, s)
+	next.HostName, next.HostID, next.ParentID = r.Host.Name, hostID, parentID
 	next.Labels = clean(s.Labels)
 	next.Observed = e.observed()
 	next.Presence = ops.Present
@@ -163,15 +183,20 @@ func (in *Ingest) judge(p *plan, r ops.Report, s ops.Sighting) {
 	}
 	changes := differences(e.resource, next)
 	if !isNew && len(changes) == 0 && thing == e.thing && next.ParentID == e.resource.ParentID && maps.Equal(next.Labels, e.resource.Labels) && maps.Equal(next.Observed, e.resource.Observed) {
-		if r.At.Sub(e.touched) >= touchEvery {
-			e.touched = r.At
-			p.touches = append(p.touches, next.ID)
-		}
-		e.resource.ObservedAt = r.At
+		e.unchanged(p, r.At)
 		return
 	}
 	e.resource, e.touched = next, r.At
 	p.saves = append(p.saves, save{entry: e, resource: next, thing: thing, transition: seenTransition(isNew, next, changes)})
+}
+
+// unchanged notes that a thing was seen as it was.
+func (e *entry) unchanged(p *plan, at time.Time) {
+	if at.Sub(e.touched) >= touchEvery {
+		e.touched = at
+		p.touches = append(p.touches, e.resource.ID)
+	}
+	e.resource.ObservedAt = at
 }
 
 func (e *entry) observed() ops.Attrs {
@@ -187,14 +212,14 @@ func (e *entry) observed() ops.Attrs {
 	return union
 }
 
-func (in *Ingest) hostID(p *plan, r ops.Report, self ops.Resource) string {
+func (h *host) hostID(p *plan, r ops.Report, self ops.Resource) string {
 	if self.Kind == ops.KindHost {
 		return self.ID
 	}
-	return in.idOf(p, r.Host.HostResource())
+	return h.idOf(p, r.Host.HostResource())
 }
 
-func (in *Ingest) parentID(p *plan, r ops.Report, s ops.Sighting) string {
+func (h *host) parentID(p *plan, r ops.Report, s ops.Sighting) string {
 	if s.Kind == ops.KindHost {
 		return ""
 	}
@@ -203,17 +228,17 @@ func (in *Ingest) parentID(p *plan, r ops.Report, s ops.Sighting) string {
 		parent = r.Host.HostResource()
 	}
 	parent.Host = r.Host.Key
-	if id := in.idOf(p, parent); id != "" {
+	if id := h.idOf(p, parent); id != "" {
 		return id
 	}
-	return in.idOf(p, r.Host.HostResource())
+	return h.idOf(p, r.Host.HostResource())
 }
 
-func (in *Ingest) idOf(p *plan, key ops.ResourceKey) string {
+func (h *host) idOf(p *plan, key ops.ResourceKey) string {
 	if e := p.entries[key]; e != nil && e.resource.ID != "" {
 		return e.resource.ID
 	}
-	if e := in.known[key]; e != nil {
+	if e := h.known[key]; e != nil {
 		return e.resource.ID
 	}
 	return ""

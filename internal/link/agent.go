@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/hashicorp/yamux"
 	"golang.org/x/time/rate"
 
 	"reeve/internal/linkpb"
@@ -83,7 +82,7 @@ type Dialer struct {
 type Conn struct {
 	// Up is what the agent asks of the server.
 	Up      linkpbconnect.UplinkClient
-	session *yamux.Session
+	session *mux
 	client  *http.Client
 	capped  *capped
 }
@@ -116,9 +115,9 @@ func (d Dialer) Over(ctx context.Context, plain net.Conn, down linkpbconnect.Dow
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle(linkpbconnect.NewDownlinkHandler(down, handlerOptions...))
-	go answer(session, mux) // ends with the session
+	routes := http.NewServeMux()
+	routes.Handle(linkpbconnect.NewDownlinkHandler(down, handlerOptions...))
+	go answer(session, routes) // ends with the session
 	client := overMux(session)
 	return &Conn{Up: linkpbconnect.NewUplinkClient(client, base, clientOptions...), session: session, client: client, capped: capped}, nil
 }
@@ -146,7 +145,7 @@ func (d Dialer) EnrolOver(ctx context.Context, plain net.Conn, fingerprint strin
 	return answer, FromWire(err)
 }
 
-func (d Dialer) session(ctx context.Context, plain net.Conn, config *tls.Config) (*yamux.Session, *capped, error) {
+func (d Dialer) session(ctx context.Context, plain net.Conn, config *tls.Config) (*mux, *capped, error) {
 	limited := newCapped(plain, d.BytesPerS)
 	conn := tls.Client(limited, config)
 	shaking, cancel := context.WithTimeout(ctx, handshakeTimeout)
@@ -155,7 +154,7 @@ func (d Dialer) session(ctx context.Context, plain net.Conn, config *tls.Config)
 		limited.Close()
 		return nil, nil, handshakeFailure(err)
 	}
-	session, err := yamux.Client(conn, muxConfig())
+	session, err := clientMux(conn)
 	if err != nil {
 		limited.Close()
 		return nil, nil, err

@@ -93,7 +93,7 @@ func muxConfig() *yamux.Config {
 }
 
 // overMux answers a client whose requests are streams of a connection.
-func overMux(session *yamux.Session) *http.Client {
+func overMux(session *mux) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Client{Transport: &http.Transport{
@@ -102,7 +102,7 @@ func overMux(session *yamux.Session) *http.Client {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			stream, err := session.OpenStream()
+			stream, err := session.Open()
 			if err != nil {
 				return nil, err
 			}
@@ -112,23 +112,12 @@ func overMux(session *yamux.Session) *http.Client {
 }
 
 // answer answers requests that come over streams until the connection ends.
-func answer(session *yamux.Session, handler http.Handler) {
+func answer(session *mux, handler http.Handler) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{Handler: handler, Protocols: protocols, ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 24 * time.Hour}
-	server.Serve(listener{session})
+	server.Serve(session)
 	server.Close()
-}
-
-// listener is a session as HTTP sees it.
-type listener struct{ *yamux.Session }
-
-func (l listener) Accept() (net.Conn, error) {
-	stream, err := l.Session.AcceptStream()
-	if err != nil {
-		return nil, err
-	}
-	return piecewise{stream}, nil
 }
 
 // piecewise is a stream that writes little at once. A write is whole on the
@@ -145,10 +134,14 @@ func (p piecewise) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
+// compressFrom is the size from which an answer is compressed: to most, which
+// are a few bytes, a compressor costs more than everything else.
+const compressFrom = 4 << 10
+
 // clientOptions and handlerOptions bound messages on both sides.
 var (
 	clientOptions  = []connect.ClientOption{connect.WithReadMaxBytes(MaxMessage), connect.WithSendMaxBytes(MaxMessage)}
-	handlerOptions = []connect.HandlerOption{connect.WithReadMaxBytes(MaxMessage), connect.WithSendMaxBytes(MaxMessage)}
+	handlerOptions = []connect.HandlerOption{connect.WithReadMaxBytes(MaxMessage), connect.WithSendMaxBytes(MaxMessage), connect.WithCompressMinBytes(compressFrom)}
 )
 
 // base is the address of every request: there is one other end.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/hashicorp/yamux"
 
 	"reeve/internal/linkpb"
 	"reeve/internal/linkpb/linkpbconnect"
@@ -37,7 +36,7 @@ type Peer struct {
 	// Down is the command direction.
 	Down linkpbconnect.DownlinkClient
 
-	session *yamux.Session
+	session *mux
 }
 
 // Close ends the connection at once.
@@ -118,7 +117,7 @@ func (s *Server) serveTLS(conn *tls.Conn, from string) {
 		s.log.Info("an agent was refused", "from", from, "err", handshakeError(err))
 		return
 	}
-	session, err := yamux.Server(conn, muxConfig())
+	session, err := serverMux(conn)
 	if err != nil {
 		return
 	}
@@ -139,12 +138,12 @@ func handshakeError(err error) string {
 }
 
 // join answers one agent that asks for a certificate; it has no time for more.
-func (s *Server) join(session *yamux.Session, from string) {
+func (s *Server) join(session *mux, from string) {
 	timer := time.AfterFunc(2*handshakeTimeout, func() { session.Close() })
 	defer timer.Stop()
-	mux := http.NewServeMux()
-	mux.Handle(linkpbconnect.NewJoinHandler(joiner{s.keeper, from}, handlerOptions...))
-	answer(session, mux)
+	routes := http.NewServeMux()
+	routes.Handle(linkpbconnect.NewJoinHandler(joiner{s.keeper, from}, handlerOptions...))
+	answer(session, routes)
 }
 
 type joiner struct {
@@ -157,7 +156,7 @@ func (j joiner) Enrol(ctx context.Context, r *linkpb.EnrolRequest) (*linkpb.Enro
 	return answer, toWire(err)
 }
 
-func (s *Server) link(session *yamux.Session, cert *x509.Certificate, from string) {
+func (s *Server) link(session *mux, cert *x509.Certificate, from string) {
 	client := overMux(session)
 	defer client.CloseIdleConnections()
 	peer := &Peer{Cert: cert, From: from, session: session, Down: linkpbconnect.NewDownlinkClient(client, base, clientOptions...)}
@@ -166,9 +165,9 @@ func (s *Server) link(session *yamux.Session, cert *x509.Certificate, from strin
 	defer expiry.Stop()
 	up, done := s.keeper.Open(peer)
 	defer done()
-	mux := http.NewServeMux()
-	mux.Handle(linkpbconnect.NewUplinkHandler(up, handlerOptions...))
-	answer(session, mux)
+	routes := http.NewServeMux()
+	routes.Handle(linkpbconnect.NewUplinkHandler(up, handlerOptions...))
+	answer(session, routes)
 }
 
 func (s *Server) hold(c net.Conn) bool {

@@ -234,15 +234,9 @@ type Clock struct {
 // clock never goes back, and what came with an older heartbeat counts for
 // nothing: another server may have heard of the host later.
 func (tx *Tx) SaveClocks(ctx context.Context, clocks []Clock) error {
-	const columns = 9
 	const newer = `WHEN excluded.heartbeat_ms >= host_clock.heartbeat_ms`
-	for part := range slices.Chunk(clocks, 100) {
-		args := make([]any, 0, len(part)*columns)
-		for _, c := range part {
-			args = append(args, c.HostID, toMS(c.Heartbeat), toMS(c.Proof), toMS(c.Report), c.Sequence, c.SkewMS, c.Spooled, c.Address, c.Server)
-		}
-		_, err := tx.q.ExecContext(ctx, `INSERT INTO host_clock (host_id, heartbeat_ms, proof_ms, report_ms, sequence, skew_ms, spooled, address, server)
-			VALUES `+tuples(len(part), columns)+` ON CONFLICT (host_id) DO UPDATE SET
+	return tx.insertMany(ctx, `INSERT INTO host_clock (host_id, heartbeat_ms, proof_ms, report_ms, sequence, skew_ms, spooled, address, server) VALUES `,
+		` ON CONFLICT (host_id) DO UPDATE SET
 			heartbeat_ms = CASE WHEN excluded.heartbeat_ms > host_clock.heartbeat_ms THEN excluded.heartbeat_ms ELSE host_clock.heartbeat_ms END,
 			proof_ms = CASE WHEN excluded.proof_ms > host_clock.proof_ms THEN excluded.proof_ms ELSE host_clock.proof_ms END,
 			report_ms = CASE WHEN excluded.report_ms > host_clock.report_ms THEN excluded.report_ms ELSE host_clock.report_ms END,
@@ -250,12 +244,11 @@ func (tx *Tx) SaveClocks(ctx context.Context, clocks []Clock) error {
 			skew_ms = CASE `+newer+` THEN excluded.skew_ms ELSE host_clock.skew_ms END,
 			spooled = CASE `+newer+` THEN excluded.spooled ELSE host_clock.spooled END,
 			address = CASE `+newer+` THEN excluded.address ELSE host_clock.address END,
-			server = CASE `+newer+` THEN excluded.server ELSE host_clock.server END`, args...)
-		if err != nil {
-			return fmt.Errorf("save clocks of hosts: %w", err)
-		}
-	}
-	return nil
+			server = CASE `+newer+` THEN excluded.server ELSE host_clock.server END`,
+		len(clocks), func(i int) []any {
+			c := clocks[i]
+			return []any{c.HostID, toMS(c.Heartbeat), toMS(c.Proof), toMS(c.Report), c.Sequence, c.SkewMS, c.Spooled, c.Address, c.Server}
+		})
 }
 
 // RemoveResourcesOf marks all that was seen on a host as removed.

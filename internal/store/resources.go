@@ -95,6 +95,7 @@ func (tx *Tx) PruneResources(ctx context.Context, before time.Time) (int64, erro
 type ResourceFilter struct {
 	Kinds    []string
 	Host     string // ID or name
+	Agent    string // key of the host whose agent sees them
 	Parent   string
 	Text     string // part of the name, or a whole ID
 	Labels   map[string]string
@@ -168,6 +169,9 @@ func (f ResourceFilter) where() where {
 	}
 	if f.Host != "" {
 		w.add(`(host_id = $? OR host_name = $?)`, f.Host, f.Host)
+	}
+	if f.Agent != "" {
+		w.add(`key_host = $?`, f.Agent)
 	}
 	if f.Parent != "" {
 		w.add(`parent_id = $?`, f.Parent)

@@ -3,7 +3,6 @@ package tsdb
 import (
 	"context"
 	"encoding/binary"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -63,7 +62,8 @@ func (c *seriesCache) size() int {
 }
 
 // Ref answers the series of a metric of a resource. The labels are those that
-// distinguish series of that resource; host and resource are added.
+// distinguish series of that resource; host and resource are added. They are
+// kept: nobody changes them from then on.
 func (db *DB) Ref(host, resource, metric string, own map[string]string) Ref {
 	c := &db.cache
 	c.mu.Lock()
@@ -74,7 +74,7 @@ func (db *DB) Ref(host, resource, metric string, own map[string]string) Ref {
 	}
 	s := &series{
 		key: string(c.key), labels: joinLabels(host, resource, metric, own),
-		resource: resource, metric: metric, own: maps.Clone(own), at: time.Now().UnixMilli(),
+		resource: resource, metric: metric, own: own, at: time.Now().UnixMilli(),
 	}
 	s.valid = metric != "" && s.labels.IsValid(model.UTF8Validation)
 	c.insert(s)
