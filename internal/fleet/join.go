@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"reeve/internal/link"
 	"reeve/internal/linkpb"
 	"reeve/internal/ops"
 	"reeve/internal/pki"
@@ -23,10 +24,6 @@ const actor = "fleet"
 
 // InvitationLife is how long a one-time token counts.
 const InvitationLife = time.Hour
-
-// LeastBytesPerS is the lowest cap: what is written at once must be through
-// before the connection is taken for dead.
-const LeastBytesPerS = 4096
 
 // tokenPrefix begins every token, so that a person or a scanner knows one.
 const tokenPrefix = "rvj_"
@@ -53,8 +50,8 @@ func (f *Fleet) Add(ctx context.Context, in Invite, why store.Why) (token string
 	if in.Grace != 0 && in.Grace < 2*max(in.Heartbeat, ops.HeartbeatEvery) {
 		return "", made, ops.Errorf(ops.Invalid, "the grace is at least two heartbeats")
 	}
-	if in.BytesPerS != 0 && in.BytesPerS < LeastBytesPerS {
-		return "", made, ops.Errorf(ops.Invalid, "the cap of what an agent sends is at least %d bytes a second: with less it cannot keep its connection", LeastBytesPerS)
+	if in.BytesPerS != 0 && in.BytesPerS < link.LeastBytesPerS {
+		return "", made, ops.Errorf(ops.Invalid, "the cap of what an agent sends is at least %d bytes a second: with less it cannot keep its connection", link.LeastBytesPerS)
 	}
 	now, err := f.now(ctx)
 	if err != nil {

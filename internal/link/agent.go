@@ -193,8 +193,12 @@ type capped struct {
 	end   context.CancelFunc
 }
 
-// burst is the most that is written at once under a cap.
+// burst is the most that is written at once under a cap; with the lowest cap
+// it must be through before the connection is taken for dead.
 const burst = 16 << 10
+
+// LeastBytesPerS is the lowest cap that makes sense.
+const LeastBytesPerS = 4096
 
 func newCapped(c net.Conn, bytesPerS int64) *capped {
 	x := &capped{Conn: c, limit: rate.NewLimiter(rate.Inf, burst)}
