@@ -17,6 +17,7 @@ import (
 
 	"reeve/internal/agent"
 	"reeve/internal/gather"
+	"reeve/internal/glyph"
 	"reeve/internal/ops"
 )
 
@@ -77,8 +78,16 @@ func Run(ctx context.Context, p Program, args []string) int {
 	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return exitDone
 	}
-	fmt.Fprintf(p.Err, "reeve-agent: %s\n", err)
+	fmt.Fprintf(p.Err, "reeve-agent: %s\n", said(err))
 	return exitCode(err)
+}
+
+// said answers an error in words for people: without the protocol's own.
+func said(err error) string {
+	if message, _ := ops.Shown(err); message != "" {
+		return glyph.Harmless(message)
+	}
+	return glyph.Harmless(err.Error())
 }
 
 func exitCode(err error) int {
@@ -103,11 +112,15 @@ func exitCode(err error) int {
 // Command answers the commands below a name.
 func Command(p Program, name string) *cobra.Command {
 	s := &session{p: p}
+	called := name
+	if name != ownName {
+		called = "reeve " + name
+	}
 	root := &cobra.Command{Use: name, Short: "Watch this host for a Reeve server on another machine", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 		Long: `Watches this host and reports to a Reeve server. On the server, ` + "`reeve host add NAME`" + `
 prints the line to paste here once; then ` + "`" + name + ` run` + "`" + ` does the rest, best as a service.`,
-		Example: "  " + name + " join reeve://10.0.0.2:7434 --token rvj_... --authority sha256:...\n  " + name + " run\n  " + name + " check"}
+		Example: "  " + called + " join reeve://10.0.0.2:7434 --token rvj_... --authority sha256:...\n  " + called + " run\n  " + called + " check"}
 	f := root.PersistentFlags()
 	f.StringVar(&s.data, "data", DataFolder, "folder of its identity and of what waits for the server")
 	f.StringVar(&s.etc, "etc", "", "folder of what root lets it believe: who approves changes, whose releases are good; default "+agent.EtcFolder+", or the folder of --data if that is set")

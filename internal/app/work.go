@@ -5,16 +5,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 
 	"reeve/internal/act"
 	"reeve/internal/agent"
 	"reeve/internal/api"
 	"reeve/internal/approver"
-	"reeve/internal/config"
 	"reeve/internal/drivers"
-	"reeve/internal/ops"
 	"reeve/internal/reconcile"
 	"reeve/internal/store"
 	"reeve/internal/workload"
@@ -46,7 +42,7 @@ func (s *Server) openWork(ctx context.Context) error {
 	if err := s.openHands(pin); err != nil {
 		return err
 	}
-	return s.declareWorkloads(ctx)
+	return workloadErrors(s.config)
 }
 
 // agents answers the agents of this server, its own among them.
@@ -103,64 +99,6 @@ func (s *Server) openHands(pin string) (err error) {
 		s.push("orders of this machine", func(context.Context) error { wait(); return nil })
 	}
 	return err
-}
-
-// declareWorkloads writes down what the configuration declares, and takes back
-// what it no longer does.
-func (s *Server) declareWorkloads(ctx context.Context) error {
-	if err := workloadErrors(s.config); err != nil {
-		return err
-	}
-	why := store.Why{Actor: "config", Reason: "declared in the configuration"}
-	wanted := map[string]bool{}
-	for _, w := range s.config.Workloads {
-		host := cmp.Or(w.Host, s.host.Key)
-		x, err := s.reconcile.Declare(ctx, reconcile.Declaration{Host: host, Driver: w.Driver, Name: w.Name, Desired: workload.State(cmp.Or(w.Desired, "running")), Source: "config"}, why)
-		if err != nil {
-			s.log.Error("a workload of the configuration cannot be declared", "host", w.Host, "name", w.Name, "err", err)
-			continue // its host may join later; it is declared at the next start
-		}
-		wanted[x.ID] = true
-	}
-	for f := (store.WorkloadFilter{Declared: true, Limit: 1000}); ; {
-		page, next, err := s.store.Workloads(ctx, f)
-		if err != nil {
-			return err
-		}
-		for _, x := range page {
-			if x.Source != "config" || wanted[x.ID] {
-				continue
-			}
-			_, err := s.reconcile.Declare(ctx, reconcile.Declaration{Host: x.HostID, Driver: x.Driver, Name: x.Name}, store.Why{Actor: "config", Reason: "no longer in the configuration"})
-			if err != nil {
-				s.log.Error("a workload that the configuration no longer declares is still declared", "name", x.Name, "err", err)
-			}
-		}
-		if next == nil {
-			return nil
-		}
-		f.After = *next
-	}
-}
-
-// workloadErrors answers the first mistake in the declared workloads.
-func workloadErrors(c config.Config) error {
-	for i, w := range c.Workloads {
-		wrong := ""
-		switch _, ok := drivers.Get(w.Driver); {
-		case !ok:
-			wrong = "driver"
-		case w.Name == "":
-			wrong = "name"
-		case w.Desired != "" && !slices.Contains([]string{"running", "paused", "stopped", "absent"}, w.Desired):
-			wrong = "desired"
-		default:
-			continue
-		}
-		key := "workloads[" + strconv.Itoa(i) + "]." + wrong
-		return c.Because(key, ops.Errorf(ops.Invalid, "%s: a workload has a driver of `reeve drivers`, a name, and is desired running, paused, stopped or absent", key))
-	}
-	return nil
 }
 
 // workOfAPI gives people's words about workloads to those who act on them.

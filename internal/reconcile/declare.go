@@ -1,7 +1,11 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"reeve/internal/ops"
@@ -97,13 +101,18 @@ type Suggestion struct {
 	Why      string       `json:"why"`
 }
 
-// Suggestions answers what ran for a day without being declared.
+// Suggestions answers what is not declared and should be by other signs: it
+// ran for a day, its engine restarts it, or systemd starts it at boot.
 func (r *Reconcile) Suggestions(ctx context.Context) ([]Suggestion, error) {
 	now, err := r.Store.Now(ctx)
 	if err != nil {
 		return nil, err
 	}
 	suggestions := []Suggestion{}
+	meant, err := r.meant(ctx)
+	if err != nil {
+		return nil, err
+	}
 	f := store.WorkloadFilter{Limit: 1000}
 	for {
 		page, next, err := r.Store.Workloads(ctx, f)
@@ -111,13 +120,66 @@ func (r *Reconcile) Suggestions(ctx context.Context) ([]Suggestion, error) {
 			return nil, err
 		}
 		for _, w := range page {
-			if up := now.Sub(w.UpSince); w.Desired == "" && !w.UpSince.IsZero() && up >= SuggestAfter && len(suggestions) < 500 {
-				suggestions = append(suggestions, Suggestion{w, string(workload.Running), "it has run for " + up.Round(time.Hour).String()})
+			why := meant[place{w.HostID, w.Driver, w.Name}]
+			delete(meant, place{w.HostID, w.Driver, w.Name})
+			if up := now.Sub(w.UpSince); !w.UpSince.IsZero() && up >= SuggestAfter {
+				why = "it has run for " + up.Round(time.Hour).String()
+			}
+			if w.Desired == "" && why != "" && len(suggestions) < maxSuggestions {
+				suggestions = append(suggestions, Suggestion{w, string(workload.Running), why})
 			}
 		}
 		if next == nil {
-			return suggestions, nil
+			return r.units(ctx, suggestions, meant)
 		}
 		f.After = *next
 	}
+}
+
+// maxSuggestions bounds the list.
+const maxSuggestions = 500
+
+// A place is where a workload is, without its row.
+type place struct{ host, driver, name string }
+
+// meant answers what collectors saw that is started by itself, with why.
+func (r *Reconcile) meant(ctx context.Context) (map[place]string, error) {
+	all, _, err := r.Store.Resources(ctx, store.ResourceFilter{All: true, Kinds: []string{string(ops.KindContainer), string(ops.KindUnit)}, Presence: []string{string(ops.Present)}})
+	if err != nil {
+		return nil, err
+	}
+	meant := map[place]string{}
+	for _, x := range all {
+		policy, _ := x.Observed.Text("restart_policy")
+		switch {
+		case x.Kind == ops.KindUnit && strings.HasSuffix(x.Name, ".service") && x.Observed.Is("enabled", "true") && x.Observed.Is("active_state", "active"):
+			meant[place{x.Key.Host, "systemd", x.Name}] = "systemd starts it at boot"
+		case x.Kind == ops.KindContainer && (policy == "always" || policy == "unless-stopped"):
+			meant[place{x.Key.Host, x.Key.Source, x.Name}] = "its engine restarts it (" + policy + ")"
+		}
+	}
+	return meant, nil
+}
+
+// units adds what has no row yet: services of systemd have none until they are
+// declared.
+func (r *Reconcile) units(ctx context.Context, suggestions []Suggestion, meant map[place]string) ([]Suggestion, error) {
+	hosts, err := r.Store.Hosts(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, h := range hosts {
+		names[h.ID] = h.Name
+	}
+	places := slices.SortedFunc(maps.Keys(meant), func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.name, b.name))
+	})
+	for _, p := range places {
+		if p.driver == "systemd" && names[p.host] != "" && len(suggestions) < maxSuggestions {
+			w := ops.Workload{HostID: p.host, Host: names[p.host], Driver: p.driver, Name: p.name, Observed: string(workload.Running), Problems: map[string]string{}}
+			suggestions = append(suggestions, Suggestion{w, string(workload.Running), meant[p]})
+		}
+	}
+	return suggestions, nil
 }
