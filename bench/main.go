@@ -44,6 +44,8 @@ var measures = []measure{
 	{"fleet", measureFleet},
 	{"stampede", measureStampede},
 	{"agent", measureAgent},
+	{"reach", measureReach},
+	{"reconcile", measureReconcile},
 	{"fleet10k", measureFleet10k},
 }
 
@@ -52,9 +54,11 @@ var onRequest = []string{"fleet10k"}
 
 // children are what the command does when it starts itself.
 var children = map[string]func(ctx context.Context, dir string) error{
-	"estate": simulate,
-	"pass":   judgeEstate,
-	"patrol": patrolEstate,
+	"estate":    simulate,
+	"pass":      judgeEstate,
+	"patrol":    patrolEstate,
+	"reach":     judgeHosts,
+	"reconcile": reconcileRows,
 }
 
 // A bench is one run.
