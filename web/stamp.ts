@@ -24,7 +24,7 @@ export function sourceHash(root: string): string {
 function compress(file: string) {
   if (!/\.(js|css|svg|html)$/.test(file)) return
   const plain = readFileSync(file)
-  if (plain.length < 512) return
+  if (plain.length < 512 && !file.endsWith('.js')) return // every script counts, however small
   writeFileSync(file + '.br', brotliCompressSync(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }))
   writeFileSync(file + '.gz', gzipSync(plain, { level: 9 }))
 }

@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import { stamp } from './stamp.ts'
 
-const charts = /uplot.*\.js|\/parts\/(Chart|EvidenceCharts|plot)\b/
+const charts = /uplot.*\.js|\/parts\/(Chart|EvidenceCharts)\b/
 
 // Addresses are relative: the page learns where it is mounted from the base
 // element of index.html, which the Go handler writes.

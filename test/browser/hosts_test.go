@@ -184,4 +184,10 @@ func TestViewerDecidesNothing(t *testing.T) {
 	if n := ask[int](b, `document.querySelectorAll('[data-testid=host-agent] button').length`); n > 0 {
 		t.Errorf("a viewer has %d buttons on the page of a host", n)
 	}
+	b.press("gw")
+	b.until("the workloads are drawn", settled)
+	b.press("n")
+	if n := ask[int](b, `document.querySelectorAll('main [data-testid=declare], [data-testid=declare-form], [data-testid=suggestions]').length`); n > 0 {
+		t.Errorf("a viewer may declare what should be: %d", n)
+	}
 }

@@ -110,6 +110,7 @@ func (b *tab) starts(t *testing.T, p *program.Program) string {
 	b.click(`[data-testid=op-start]`)
 	b.shows(`[data-testid=action][data-state=awaiting_approval]`)
 	b.says(`[data-testid=plan]`, "It was stopped by mistake")
+	b.until("the plan has the focus", `document.activeElement?.querySelector('[data-testid=approve-line]')`)
 	line := b.text(`[data-testid=approve-line]`)
 	id, ok := strings.CutPrefix(line, "reeve approve ")
 	if !ok {
