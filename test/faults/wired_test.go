@@ -30,8 +30,8 @@ var realParts = map[string]func(*testing.T){
 // otherHosts are the conditions that need more machines than this one, with
 // the file that proves them on real processes in network namespaces.
 var otherHosts = map[string]string{
-	"host_unreachable": "../fleet", "control_path_lost": "../fleet", "monitor_blind": "../fleet", "clock_skew": "../fleet",
-	"identity_conflict": "../fleet", "agent_outdated": "../fleet",
+	"host_unreachable": "../fleet", "control_path_lost": "../../internal/fleet", "monitor_blind": "../fleet", "clock_skew": "../fleet",
+	"identity_conflict": "../fleet", "agent_outdated": "../upgrade",
 }
 
 // TestEveryConditionIsProven: a detector that nobody has seen to find
@@ -72,7 +72,7 @@ func awaited(t *testing.T, folder, condition string) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Contains(text, []byte(`"`+condition+`"`)) {
+		if bytes.Contains(text, []byte(`"`+condition)) {
 			return true
 		}
 	}

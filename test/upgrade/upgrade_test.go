@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"log"
 	"net"
 	"os"
 	"os/exec"
@@ -54,6 +55,25 @@ var built = func() func(t *testing.T, version string) string {
 	}
 }()
 
+// TestMain builds the server as it is released, so that it knows which agents
+// are older than itself.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "reeve-upgrade-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	path := filepath.Join(dir, "reeve")
+	cmd := exec.Command("go", "build", "-ldflags=-X main.released=v1.1.0", "-o", path, "reeve/cmd/reeve")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false -tags=grpcnotrace")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		log.Fatalf("%v\n%s", err, out)
+	}
+	os.Setenv("TEST_PROGRAM", path)
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 // A host is an installed agent of version v1.0.0 that has joined.
 type host struct {
 	t              *testing.T
@@ -71,7 +91,7 @@ func newHost(t *testing.T) *host {
 	l.Close()
 	dir := t.TempDir()
 	h := &host{t: t, dir: dir, bin: filepath.Join(dir, "reeve-agent"), data: filepath.Join(dir, "data")}
-	h.server = program.Start(t, "listen_tls: "+address+"\nagent: {enabled: false}\n")
+	h.server = program.Start(t, "listen_tls: "+address+"\nagent: {enabled: false}\ndetectors: {agent_outdated: {hold: 0s, clear: 0s}}\n")
 	copyFile(t, built(t, "v1.0.0"), h.bin)
 	var line struct{ Command string }
 	if err := h.server.Post("/api/v1/hosts", map[string]any{"name": "web1", "watch_only": true, "address": "reeve://" + address}, &line); err != nil {
@@ -139,8 +159,8 @@ func (h *host) there(suffix string) bool {
 func (h *host) run(args ...string) *exec.Cmd {
 	h.t.Helper()
 	cmd := exec.Command(h.bin, append([]string{"run", "--data", h.data}, args...)...)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
@@ -150,7 +170,7 @@ func (h *host) run(args ...string) *exec.Cmd {
 			cmd.Wait()
 		}
 		if h.t.Failed() {
-			h.t.Log(log.String())
+			h.t.Log(said.String())
 		}
 	})
 	return cmd
@@ -249,6 +269,7 @@ func TestUpgradeThatReachesTheServerStays(t *testing.T) {
 	h := newHost(t)
 	old := h.run()
 	h.known("v1.0.0")
+	h.server.Await(time.Minute, "active", "agent_outdated", "web1")
 	if out, err := h.agent("upgrade", h.offer(built(t, "v1.1.0"), key, asItIs)); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -262,6 +283,7 @@ func TestUpgradeThatReachesTheServerStays(t *testing.T) {
 	}
 	h.run()
 	h.known("v1.1.0")
+	h.server.Await(time.Minute, "resolved", "agent_outdated", "web1")
 	h.server.Until(10*time.Second, "the trial is passed", func() bool {
 		_, err := os.Stat(filepath.Join(h.data, "reached"))
 		return err == nil
