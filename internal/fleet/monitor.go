@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"reeve/internal/ops"
@@ -30,7 +31,7 @@ func (f *Fleet) judge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := f.store.Hosts(ctx, false)
+	hosts, quiet, err := f.store.HostsToJudge(ctx)
 	if err != nil {
 		return err
 	}
@@ -42,13 +43,18 @@ func (f *Fleet) judge(ctx context.Context) error {
 	e.Proven = f.proven(ctx, e)
 	moves, blind := reach.Judge(e)
 	f.note(Blindness{Tripped: blind.Tripped, Silent: blind.Silent, Expected: blind.Expected, Judging: true})
-	if err := f.noteQuiet(ctx, now, hosts, e, fence); err != nil {
+	if err := f.noteQuiet(ctx, now, looked{hosts, quiet, e}, fence); err != nil {
 		return err
 	}
-	for len(moves) > 0 {
-		part := moves[:min(batch, len(moves))]
-		moves = moves[len(part):]
-		if err := f.move(ctx, now, hosts, part, fence); err != nil {
+	if len(moves) == 0 {
+		return nil
+	}
+	judged := make(map[string]ops.Host, len(hosts))
+	for _, h := range hosts {
+		judged[h.ID] = h
+	}
+	for part := range slices.Chunk(moves, batch) {
+		if err := f.move(ctx, now, judged, part, fence); err != nil {
 			return err
 		}
 		f.Moved()
@@ -103,13 +109,18 @@ func (f *Fleet) proven(ctx context.Context, e reach.Estate) bool {
 	return waits && f.Proven(ctx)
 }
 
+// looked is what a pass looked at: the hosts, which of them are noted as quiet,
+// and their ages.
+type looked struct {
+	hosts  []ops.Host
+	noted  []bool
+	estate reach.Estate
+}
+
 // noteQuiet writes which hosts are not heard of just now, or send only what
 // is past: nothing is concluded from what is known of what runs on them.
-func (f *Fleet) noteQuiet(ctx context.Context, now time.Time, hosts []ops.Host, e reach.Estate, fence int64) error {
-	noted, err := f.store.QuietHosts(ctx)
-	if err != nil {
-		return err
-	}
+func (f *Fleet) noteQuiet(ctx context.Context, now time.Time, l looked, fence int64) error {
+	hosts, noted, e := l.hosts, l.noted, l.estate
 	var on, off []string
 	for i, h := range hosts {
 		limit, age := max(reach.Quiet, 2*h.Beat()), e.Hosts[i]
@@ -117,9 +128,9 @@ func (f *Fleet) noteQuiet(ctx context.Context, now time.Time, hosts []ops.Host, 
 		fresh := h.Local || !h.ReportAt.IsZero() && now.Sub(h.ReportAt) <= limit || age.Report <= limit && age.Report < e.Uptime
 		quiet := !fresh || age.Beat > limit
 		switch {
-		case quiet && !noted[h.ID]:
+		case quiet && !noted[i]:
 			on = append(on, h.ID)
-		case !quiet && noted[h.ID]:
+		case !quiet && noted[i]:
 			off = append(off, h.ID)
 		}
 	}
@@ -137,20 +148,23 @@ func (f *Fleet) noteQuiet(ctx context.Context, now time.Time, hosts []ops.Host, 
 	})
 }
 
-// move writes moves, if no other server has followed this one. A host that a
-// person changed meanwhile is left to the next pass.
-func (f *Fleet) move(ctx context.Context, now time.Time, hosts []ops.Host, moves []reach.Move, fence int64) error {
-	byID := make(map[string]ops.Host, len(hosts))
-	for _, h := range hosts {
-		byID[h.ID] = h
-	}
+// move writes moves, if no other server has followed this one. A host that
+// moved since it was judged is left to the next pass.
+func (f *Fleet) move(ctx context.Context, now time.Time, judged map[string]ops.Host, moves []reach.Move, fence int64) error {
 	return f.store.Tx(ctx, now, func(tx *store.Tx) error {
 		held, err := tx.CheckLease(ctx, monitorLease, f.Server, fence)
 		if err != nil || !held {
 			return err
 		}
 		for _, m := range moves {
-			_, err := tx.MoveHost(ctx, byID[m.ID], m.On, store.Why{Actor: actor, Reason: m.Reason}, func(h *ops.Host) {
+			h, err := tx.Host(ctx, m.ID)
+			if err != nil {
+				return err
+			}
+			if was := judged[m.ID]; h.State != was.State || !h.Since.Equal(was.Since) || !h.MaintenanceUntil.Equal(was.MaintenanceUntil) {
+				continue
+			}
+			_, err = tx.MoveHost(ctx, h, m.On, store.Why{Actor: actor, Reason: m.Reason}, func(h *ops.Host) {
 				if m.On == ops.HostEnd {
 					h.MaintenanceUntil = time.Time{}
 				}

@@ -50,20 +50,10 @@ const auditColumns = `seq, at_ms, actor, on_behalf, verb, object, object_id, fro
 
 // insertAudit writes the rows, several to a statement.
 func (tx *Tx) insertAudit(ctx context.Context) error {
-	const batch, columns = 50, 15
-	for rest := tx.pending; len(rest) > 0; {
-		now := rest[:min(batch, len(rest))]
-		rest = rest[len(now):]
-		args := make([]any, 0, len(now)*columns)
-		for _, t := range now {
-			args = append(args, t.Seq, toMS(t.At), t.Actor, t.OnBehalf, t.Verb, t.Object, t.ObjectID, t.From, t.To,
-				t.Reason, t.Before, t.After, toJSON(t.Facts), t.PrevHash, t.Hash)
-		}
-		if _, err := tx.q.ExecContext(ctx, `INSERT INTO audit (`+auditColumns+`) VALUES `+tuples(len(now), columns), args...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.insertMany(ctx, `INSERT INTO audit (`+auditColumns+`) VALUES `, "", len(tx.pending), func(i int) []any {
+		t := tx.pending[i]
+		return []any{t.Seq, toMS(t.At), t.Actor, t.OnBehalf, t.Verb, t.Object, t.ObjectID, t.From, t.To, t.Reason, t.Before, t.After, toJSON(t.Facts), t.PrevHash, t.Hash}
+	})
 }
 
 // tuples answers "($1,$2),($3,$4)" for rows of columns.

@@ -63,6 +63,31 @@ func (v view) HostKeys(ctx context.Context) (map[string]string, error) {
 	return keys, err
 }
 
+// HostsToJudge answers what a judgement of their reachability needs to know of
+// all hosts that are not removed, in any order: identity, state, paces and
+// clocks; and whether each is noted as quiet.
+func (v view) HostsToJudge(ctx context.Context) (hosts []ops.Host, quiet []bool, err error) {
+	rows, err := v.q.QueryContext(ctx, `SELECT h.id, h.state, h.since_ms, h.is_local, h.heartbeat_every_ms, h.grace_ms, h.maintenance_ms, h.quiet,
+		COALESCE(c.heartbeat_ms, 0), COALESCE(c.proof_ms, 0), COALESCE(c.report_ms, 0)`+hostTables+` WHERE h.state <> 'removed'`)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read hosts: %w", err)
+	}
+	defer rows.Close()
+	var h ops.Host
+	var local, silent int
+	var since, maintenance, beat, proof, report int64
+	into := []any{&h.ID, &h.State, &since, &local, &h.HeartbeatMS, &h.GraceMS, &maintenance, &silent, &beat, &proof, &report}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return nil, nil, fmt.Errorf("read hosts: %w", err)
+		}
+		h.Local, h.Since, h.MaintenanceUntil = local == 1, fromMS(since), fromMS(maintenance)
+		h.HeartbeatAt, h.ProofAt, h.ReportAt = fromMS(beat), fromMS(proof), fromMS(report)
+		hosts, quiet = append(hosts, h), append(quiet, silent == 1)
+	}
+	return hosts, quiet, rows.Err()
+}
+
 // Host answers one host by its ID.
 func (v view) Host(ctx context.Context, id string) (ops.Host, error) {
 	h, err := scanHost(v.q.QueryRowContext(ctx, `SELECT `+hostColumns+hostTables+` WHERE h.id = $1`, id))
@@ -204,22 +229,6 @@ func (tx *Tx) SetQuiet(ctx context.Context, ids []string, quiet bool) error {
 		}
 	}
 	return nil
-}
-
-// QuietHosts answers the IDs of hosts that are noted as quiet.
-func (v view) QuietHosts(ctx context.Context) (map[string]bool, error) {
-	rows, err := v.q.QueryContext(ctx, `SELECT id FROM host WHERE quiet = 1`)
-	if err != nil {
-		return nil, fmt.Errorf("read quiet hosts: %w", err)
-	}
-	quiet := map[string]bool{}
-	_, err = collectRows(rows, func(r *sql.Rows) (struct{}, error) {
-		var id string
-		err := r.Scan(&id)
-		quiet[id] = true
-		return struct{}{}, err
-	})
-	return quiet, err
 }
 
 // A Clock is when one host was last heard of in each way.
