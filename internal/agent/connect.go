@@ -138,7 +138,7 @@ func (a *Agent) connect(ctx context.Context) error {
 	defer conn.Close()
 	c := &connection{a: a, link: conn}
 	if err := c.hello(ctx); err != nil {
-		return err
+		return conn.Why(err)
 	}
 	a.log.Info("connected to the server", "address", where)
 	a.tries = 0

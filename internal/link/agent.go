@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -85,7 +86,7 @@ type Conn struct {
 	Up      linkpbconnect.UplinkClient
 	session *yamux.Session
 	client  *http.Client
-	capped  *capped
+	heard   *hearing
 }
 
 // Done is closed when the connection has ended.
@@ -98,7 +99,17 @@ func (c *Conn) Close() {
 }
 
 // Cap changes how many bytes a second are sent; 0 for no cap.
-func (c *Conn) Cap(bytesPerS int64) { c.capped.set(bytesPerS) }
+func (c *Conn) Cap(bytesPerS int64) { c.heard.sent.set(bytesPerS) }
+
+// Why answers why a call failed: what the server said as it ended the
+// connection, else the error of the call. A server looks at the certificate of
+// an agent after the agent has seen the handshake succeed.
+func (c *Conn) Why(err error) error {
+	if said := c.heard.refusal(); said != nil && err != nil {
+		return said
+	}
+	return err
+}
 
 // Dial opens a connection and answers commands that come over it.
 func (d Dialer) Dial(ctx context.Context, down linkpbconnect.DownlinkHandler) (*Conn, error) {
@@ -112,7 +123,7 @@ func (d Dialer) Dial(ctx context.Context, down linkpbconnect.DownlinkHandler) (*
 // Over is Dial over a connection that is there already, which it closes on an
 // error.
 func (d Dialer) Over(ctx context.Context, plain net.Conn, down linkpbconnect.DownlinkHandler) (*Conn, error) {
-	session, capped, err := d.session(ctx, plain, hostTLS(d.Cert, d.Trust, d.Now))
+	session, heard, err := d.session(ctx, plain, hostTLS(d.Cert, d.Trust, d.Now))
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +131,7 @@ func (d Dialer) Over(ctx context.Context, plain net.Conn, down linkpbconnect.Dow
 	mux.Handle(linkpbconnect.NewDownlinkHandler(down, handlerOptions...))
 	go answer(session, mux) // ends with the session
 	client := overMux(session)
-	return &Conn{Up: linkpbconnect.NewUplinkClient(client, base, clientOptions...), session: session, client: client, capped: capped}, nil
+	return &Conn{Up: linkpbconnect.NewUplinkClient(client, base, clientOptions...), session: session, client: client, heard: heard}, nil
 }
 
 // Enrol asks for a certificate with a token, of a server whose authority has
@@ -146,7 +157,7 @@ func (d Dialer) EnrolOver(ctx context.Context, plain net.Conn, fingerprint strin
 	return answer, FromWire(err)
 }
 
-func (d Dialer) session(ctx context.Context, plain net.Conn, config *tls.Config) (*yamux.Session, *capped, error) {
+func (d Dialer) session(ctx context.Context, plain net.Conn, config *tls.Config) (*yamux.Session, *hearing, error) {
 	limited := newCapped(plain, d.BytesPerS)
 	conn := tls.Client(limited, config)
 	shaking, cancel := context.WithTimeout(ctx, handshakeTimeout)
@@ -155,12 +166,47 @@ func (d Dialer) session(ctx context.Context, plain net.Conn, config *tls.Config)
 		plain.Close()
 		return nil, nil, handshakeFailure(err)
 	}
-	session, err := yamux.Client(conn, muxConfig())
+	heard := &hearing{Conn: conn, sent: limited}
+	session, err := yamux.Client(heard, muxConfig())
 	if err != nil {
 		plain.Close()
 		return nil, nil, err
 	}
-	return session, limited, nil
+	return session, heard, nil
+}
+
+// hearing is a connection with TLS that keeps what the other end said as it
+// ended it.
+type hearing struct {
+	net.Conn
+	sent *capped
+
+	mu   sync.Mutex
+	said error
+}
+
+func (h *hearing) Read(b []byte) (int, error) {
+	n, err := h.Conn.Read(b)
+	if isAlert(err) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.said = handshakeFailure(err)
+	}
+	return n, err
+}
+
+// refusal answers what the other end said, nil for nothing.
+func (h *hearing) refusal() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.said
+}
+
+// isAlert reports whether an error is what the other end of a TLS connection
+// said, and no fault of the way.
+func isAlert(err error) bool {
+	said, ok := errors.AsType[*net.OpError](err)
+	return ok && said.Op == "remote error"
 }
 
 // handshakeFailure says what to do about a handshake that failed.
@@ -171,8 +217,8 @@ func handshakeFailure(err error) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return ops.Because(ops.Forbidden, err, "the server's certificate is not of the authority that this agent trusts, or the clocks differ: %v", err)
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return ops.Because(ops.Forbidden, err, "the server refuses the certificate of this agent: %v", alert)
+	if isAlert(err) {
+		return ops.Because(ops.Forbidden, err, "the server refuses the certificate of this agent: %v; if it stays so, let it join again: `reeve host add NAME` on the server", err)
 	}
 	return err
 }
