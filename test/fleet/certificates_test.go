@@ -68,9 +68,7 @@ func renewed(t *testing.T, s *site) {
 // line lets it in.
 func expired(t *testing.T, s *site) {
 	m := s.host(t, "expired")
-	m.Stop()
-	until(t, soon, "the server has written when it last heard of it", func() bool { return s.row(t, m.name).Server == "" })
-	before, pair := s.row(t, m.name), m.pair(t)
+	before, pair := s.stop(t, m), m.pair(t)
 	until(t, certificateLife+soon, "the certificate has ended", func() bool { return time.Now().After(before.CertUntil.Add(time.Second)) })
 	m.Run()
 	until(t, soon, "the agent says that its certificate ended", func() bool {
@@ -86,8 +84,8 @@ func expired(t *testing.T, s *site) {
 	if out, err := m.Join(s.invite(t, m.name)); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
-	m.Run()
-	until(t, soon, "it is let in with a new line", func() bool { return s.row(t, m.name).Sequence > before.Sequence }, m.Log, s.Log)
+	s.again(t, m)
+	until(t, soon, "it reports", func() bool { return s.row(t, m.name).Sequence > before.Sequence }, m.Log, s.Log)
 	if h := s.row(t, m.name); h.ID != before.ID || h.ResourceID != before.ResourceID {
 		t.Errorf("it is another host: %+v", h)
 	}
@@ -110,15 +108,14 @@ func revoked(t *testing.T, s *site) {
 	until(t, soon, "it is told why", func() bool {
 		return strings.Contains(m.Log(), "the certificate of the host was revoked") && strings.Contains(m.Log(), "`reeve host add revoked`")
 	}, m.Log)
-	if h := s.row(t, m.name); h.State != ops.HostPending || lines(m.Log(), "msg=\"connected to the server\"") != 1 {
+	if h := s.row(t, m.name); h.State != ops.HostPending || m.connected() != 1 {
 		t.Errorf("it is %+v\n%s", h, tail(m.Log()))
 	}
 	m.Stop()
 	if out, err := m.Join(s.invite(t, m.name)); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
-	m.Run()
-	s.awaitOnline(t, m)
+	s.again(t, m)
 	if next := m.pair(t); next.Leaf.Equal(pair.Leaf) {
 		t.Error("it has the certificate that was revoked")
 	}
@@ -153,7 +150,7 @@ func forged(t *testing.T, s *site) {
 		fake.Stop()
 	}
 	until(t, soon, "the host reports on", func() bool { return s.row(t, m.name).Sequence > before.Sequence+1 }, m.Log)
-	if h := s.row(t, m.name); h.State != ops.HostOnline || !strings.HasPrefix(h.Address, m.at.IP+":") || lines(m.Log(), "connected to the server") != 1 {
+	if h := s.row(t, m.name); h.State != ops.HostOnline || !strings.HasPrefix(h.Address, m.at.IP+":") || m.connected() != 1 {
 		t.Errorf("the host itself was disturbed: %+v\n%s", h, tail(m.Log()))
 	}
 }

@@ -33,7 +33,7 @@ func skewed(t *testing.T, s *site) {
 		t.Errorf("what it told of now stands at %v", all[0].At)
 	}
 	m.Stop()
-	m.Run()
+	s.again(t, m)
 	s.awaitFinding(t, 60*time.Second+passes, false, m.name, "clock_skew", m.Log)
 	s.once(t, m.name, f, ops.MessageResolved)
 	s.exactly(t, m.name, "clock_skew")
@@ -101,9 +101,8 @@ func cloned(t *testing.T, s *site) {
 	m := s.host(t, "cloned")
 	before := s.row(t, m.name)
 	c, _ := s.refusedCopy(t, m)
-	connected := lines(m.Log(), "connected to the server")
 	until(t, soon, "the host reports on", func() bool { return s.row(t, m.name).Sequence > before.Sequence+1 }, m.Log)
-	if h := s.row(t, m.name); h.State != ops.HostOnline || !h.Since.Equal(before.Since) || !strings.HasPrefix(h.Address, m.at.IP+":") || connected != 1 {
+	if h := s.row(t, m.name); h.State != ops.HostOnline || !h.Since.Equal(before.Since) || !strings.HasPrefix(h.Address, m.at.IP+":") || m.connected() != 1 {
 		t.Errorf("the host itself was disturbed: %+v\n%s", h, tail(m.Log()))
 	}
 	c.Stop()
@@ -115,6 +114,12 @@ func cloned(t *testing.T, s *site) {
 		t.Fatalf("%v %s", err, out)
 	}
 	c.Run()
+	t.Cleanup(func() {
+		c.Stop()
+		if err := s.Delete("/api/v1/hosts/" + c.name); err != nil {
+			t.Log(err)
+		}
+	})
 	s.awaitOnline(t, c)
 	if x, y := s.row(t, m.name), s.row(t, c.name); x.ID == y.ID || x.ResourceID == y.ResourceID || x.State != ops.HostOnline {
 		t.Errorf("the copy is %+v, the host %+v", y, x)
@@ -127,11 +132,10 @@ func cloned(t *testing.T, s *site) {
 // machine tells them apart.
 func clonedDown(t *testing.T, s *site) {
 	m := s.host(t, "cloned-down")
-	before := s.row(t, m.name)
-	m.Stop()
+	before := s.stop(t, m)
 	c, _ := s.refusedCopy(t, m)
 	c.Stop()
-	m.Run()
+	s.again(t, m)
 	until(t, soon, "the host itself is let in", func() bool {
 		h := s.row(t, m.name)
 		return h.State == ops.HostOnline && h.Sequence > before.Sequence && strings.HasPrefix(h.Address, m.at.IP+":") && h.BootID == before.BootID

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"reeve/internal/ops"
+	"reeve/test/dockerd"
 	"reeve/test/netns"
 )
 
@@ -109,21 +110,34 @@ func (s *site) awaitEvents(t testing.TB, m *member, disks ...string) []stored {
 // grace and no sooner, one incident tells of it once, and nothing that its
 // agent saw meanwhile is lost.
 func partition(t *testing.T, s *site) {
-	m := s.host(t, "partition")
+	docker := dockerd.Start(t)
+	docker.Run(t, dockerd.Options{Name: "app", Command: []string{"sh", "-c", "trap 'exit 0' TERM; while true; do sleep 1; done"}})
+	m := s.join(t, s.network.Host(), "partition", "--docker-socket", docker.Socket)
+	m.Run()
+	s.awaitOnline(t, m)
 	m.tree.ioError(t, 1, "sda")
 	s.awaitEvents(t, m, "sda")
+	until(t, soon, "its container is known", func() bool { return s.workload(t, "partition/app").Observed == "running" }, m.Log)
 	s.age(t, startGrace-silence+5*time.Second) // its grace ends after that of the start
 	m.at.Cut(netns.In, netns.Out)
 	cut := time.Now()
 	m.tree.ioError(t, 2, "sdb")
 	until(t, soon, "the agent has read the fault", func() bool { return time.Since(cut) > 20*time.Second })
 	m.tree.ioError(t, 3, "sdc")
+	docker.Stop(t, "app")
 	f := s.unreachable(t, m, cut)
 	if got := s.events(t, m.name); len(got) != 1 {
 		t.Errorf("events came through a cut: %v", got)
 	}
+	if w := s.workload(t, "partition/app"); w.Observed != "running" {
+		t.Errorf("of a host that is not heard of it is concluded that its container is %s: %s", w.Observed, w.Reason)
+	}
 	m.at.Mend()
 	healed := time.Now()
+	until(t, 90*time.Second+passes, "the host is back", func() bool { return s.row(t, m.name).State == ops.HostOnline }, m.Log)
+	back := time.Now()
+	until(t, 20*time.Second, "the host is reconciled", func() bool { return s.workload(t, "partition/app").Observed == "stopped" }, m.Log, s.Log)
+	t.Logf("reconciled %v after it was back", time.Since(back).Round(time.Second))
 	all := s.healed(t, m, f, healed, "sda", "sdb", "sdc")
 	if !all[1].At.After(cut.Add(-time.Second)) || !all[2].At.Before(healed) {
 		t.Errorf("what happened from %v to %v was noted at %v and %v", cut, healed, all[1].At, all[2].At)
@@ -141,7 +155,7 @@ func (s *site) unreachable(t testing.TB, m *member, cut time.Time) ops.Finding {
 	if after := f.OpenedAt.Sub(last.HeartbeatAt); after <= silence || after > silence+passes || last.State != ops.HostUnreachable {
 		t.Errorf("%s, last heard of at %v, is %s and was found at %v: after %v", m.name, last.HeartbeatAt, last.State, f.OpenedAt, after)
 	}
-	t.Logf("%s: last heard of %v after the cut, found %v after that", m.name, last.HeartbeatAt.Sub(cut).Round(time.Second), f.OpenedAt.Sub(last.HeartbeatAt).Round(time.Second))
+	t.Logf("%s: last heard of %v after the cut, found %v after that", m.name, last.HeartbeatAt.Sub(cut).Round(100*time.Millisecond), f.OpenedAt.Sub(last.HeartbeatAt).Round(time.Second))
 	s.once(t, m.name, f, ops.MessageOpened)
 	return f
 }
@@ -163,10 +177,12 @@ func (s *site) healed(t testing.TB, m *member, f ops.Finding, at time.Time, disk
 	return s.awaitEvents(t, m, disks...)
 }
 
-// deaf loses what the server sends to a host. TCP carries what the agent
-// sends until the server's silence ends its call, after half a minute; it then
-// gets no new connection, because the answer to its first packet is lost. So
-// the host is not found to be half there for long, but to be gone.
+// deaf loses what the server sends to a host. Of what the agent sends, the
+// first report or heartbeat arrives; TCP then holds back the rest until that
+// is acknowledged, which it never is. After half a minute both sides take the
+// connection for dead, and a new one does not come about, because the answer
+// to its first packet is lost. So the host is not found to be half there, but
+// to be gone, a few seconds later than one that is cut off.
 func deaf(t *testing.T, s *site) { oneWay(t, s, "deaf", netns.In) }
 
 // mute loses what a host sends. The server hears nothing from the first

@@ -123,6 +123,10 @@ func TestTwoServers(t *testing.T) {
 	a.Stop()
 	a.start(t, setupA(x.metrics), x.hook)
 	b.start(t, setupB(x.metrics), x.hook)
+	_, keyless := x.server(t) // it lacks the key with which the first one sealed what it keeps
+	if out := keyless(x.metrics).Refused(t); !strings.Contains(out, "needs the file "+secret.IdentityFile) {
+		t.Errorf("a server without the key says\n%s", out)
+	}
 
 	docker := dockerd.Start(t)
 	docker.Run(t, dockerd.Options{Name: "box", Command: []string{"sh", "-c", "trap 'exit 0' TERM; while true; do sleep 1; done"}})
@@ -203,6 +207,10 @@ func (a *site) onDuty(t testing.TB) bool {
 func restartThrough(t *testing.T, a *site, docker *dockerd.Daemon, box *member) {
 	t.Helper()
 	until(t, soon, "the workload is known to run", func() bool { return a.workload(t, box.name+"/box").Observed == "running" }, box.Log, a.Log)
+	shown, err := a.Order("workload", "show", box.name+"/box")
+	if err != nil || !strings.Contains(shown, "running") {
+		t.Errorf("%v %s", err, shown)
+	}
 	before := startedAt(t, docker, "box")
 	began := time.Now()
 	out, err := a.Order("workload", "restart", box.name+"/box", "--yes", "--reason", "test of two servers")
@@ -226,7 +234,7 @@ func failOver(t *testing.T, a, b *site, lost *member, moving ...*member) {
 	cut := time.Now()
 	connected := map[*member]int{}
 	for _, m := range moving {
-		connected[m] = lines(m.Log(), "connected to the server")
+		connected[m] = m.connected()
 	}
 	// Its last heartbeat was up to 15 s before the cut: the finding is due
 	// from 75 s on, while nobody is on duty.
@@ -235,7 +243,7 @@ func failOver(t *testing.T, a, b *site, lost *member, moving ...*member) {
 	killed := time.Now()
 	for _, m := range moving {
 		until(t, soon, m.name+" connects to the other server", func() bool {
-			return lines(m.Log(), "connected to the server") > connected[m]
+			return m.connected() > connected[m]
 		}, m.Log)
 		if took := time.Since(killed); took > 15*time.Second {
 			t.Errorf("%s took %v to fail over", m.name, took)

@@ -152,7 +152,7 @@ func (s *site) age(t testing.TB, d time.Duration) {
 	}
 }
 
-// A member is a host with its agent.
+// A member is a host with its agent. It is removed when its test is over.
 type member struct {
 	*program.Agent
 	name string
@@ -174,6 +174,13 @@ func (s *site) invite(t testing.TB, name string) string {
 func (s *site) join(t testing.TB, at *netns.Host, name string, flags ...string) *member {
 	t.Helper()
 	m := &member{name: name, at: at, tree: newTree(t, name)}
+	// A host whose test is over must not look as if it were cut off: so many
+	// of them would trip the mass brake.
+	t.Cleanup(func() {
+		if err := s.Delete("/api/v1/hosts/" + name); err != nil {
+			t.Log(err)
+		}
+	})
 	m.Agent = program.Machine{Command: at.Command, Flags: append(m.tree.flags(), flags...)}.Join(t, s.invite(t, name))
 	return m
 }
@@ -195,6 +202,27 @@ func (s *site) awaitOnline(t testing.TB, m *member) {
 		return h.State == ops.HostOnline && time.Since(h.ReportAt) < 30*time.Second && !h.ProofAt.IsZero()
 	}, m.Log, s.Log)
 }
+
+// stop stops the agent of a host and answers what is known of the host once
+// all that came of it is written.
+func (s *site) stop(t testing.TB, m *member) ops.Host {
+	t.Helper()
+	m.Stop()
+	until(t, soon, "the server has written when it last heard of "+m.name, func() bool { return s.row(t, m.name).Server == "" }, s.Log)
+	return s.row(t, m.name)
+}
+
+// again starts the agent of a host once more and waits until it is let in.
+func (s *site) again(t testing.TB, m *member, flags ...string) {
+	t.Helper()
+	before := m.connected()
+	m.Run(flags...)
+	until(t, soon, m.name+" is let in", func() bool { return m.connected() > before }, m.Log, s.Log)
+	s.awaitOnline(t, m)
+}
+
+// connected answers how often the agent was let in.
+func (m *member) connected() int { return lines(m.Log(), `msg="connected to the server"`) }
 
 // row answers what is known of a host.
 func (s *site) row(t testing.TB, name string) (h ops.Host) {

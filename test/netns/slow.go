@@ -11,7 +11,9 @@ import (
 // A Line is how bad a cable is, in each direction.
 type Line struct {
 	Delay time.Duration
-	Loss  float64 // share of the packets
+	// Loss is the share of the packets that is lost, but for those that ask
+	// who has an address: on a far line they stay on the near side.
+	Loss float64
 }
 
 // waiting bounds the packets that are on the way, as a router's queue does.
@@ -91,7 +93,7 @@ func (l Line) carry(from, to *os.File) {
 		if err != nil {
 			return
 		}
-		if rand.Float64() < l.Loss {
+		if !isARP(buf[:n]) && rand.Float64() < l.Loss {
 			continue
 		}
 		select {
@@ -100,3 +102,5 @@ func (l Line) carry(from, to *os.File) {
 		}
 	}
 }
+
+func isARP(frame []byte) bool { return len(frame) > 13 && frame[12] == 0x08 && frame[13] == 0x06 }

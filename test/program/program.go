@@ -316,6 +316,9 @@ func (p *Program) Post(path string, body, into any) error {
 	return p.do(http.MethodPost, path, body, into)
 }
 
+// Delete removes what the API has at a path.
+func (p *Program) Delete(path string) error { return p.do(http.MethodDelete, path, nil, nil) }
+
 func (p *Program) do(method, path string, body, into any) error {
 	var send io.Reader
 	if body != nil {
