@@ -151,20 +151,43 @@ func (h *Host) Plug() {
 func (h *Host) Do(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		// The thread is not given back: it ends with this function.
 		runtime.LockOSThread()
-		fd, err := unix.Open(h.path(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			err = unix.Setns(fd, unix.CLONE_NEWNET)
-			unix.Close(fd)
-		}
+		back, err := enter(h.path())
 		if err != nil {
+			runtime.UnlockOSThread()
 			done <- fmt.Errorf("enter the network of %s: %w", h.Name, err)
 			return
 		}
-		done <- f()
+		err = f()
+		// A thread that ends takes the processes with it that it started and
+		// that are to end with it: it goes back, and on.
+		if back() == nil {
+			runtime.UnlockOSThread()
+		}
+		done <- err
 	}()
 	return <-done
+}
+
+// enter moves the thread to a namespace, and answers how it goes back.
+func enter(path string) (back func() error, err error) {
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	there, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Setns(there, unix.CLONE_NEWNET)
+		unix.Close(there)
+	}
+	if err != nil {
+		unix.Close(home)
+		return nil, err
+	}
+	return func() error {
+		defer unix.Close(home)
+		return unix.Setns(home, unix.CLONE_NEWNET)
+	}, nil
 }
 
 // Dial connects from the host to an address with an IP.
