@@ -30,6 +30,7 @@ type duty struct {
 	mu    sync.Mutex
 	lease store.Lease
 	until time.Time // on this process's clock: it is lost before the database says so
+	other bool      // another server had it when this one last asked
 }
 
 // on answers a context to do single work under, false while another server
@@ -44,6 +45,13 @@ func (d *duty) on(ctx context.Context) (context.Context, bool) {
 		return ctx, false
 	}
 	return store.Under(ctx, d.lease), true
+}
+
+// elsewhere reports whether another server has the duty.
+func (d *duty) elsewhere() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.other
 }
 
 // single makes a loop's pass one that happens only on duty.
@@ -85,7 +93,7 @@ func (s *Server) takeDuty(ctx context.Context) error {
 	}
 	s.duty.mu.Lock()
 	defer s.duty.mu.Unlock()
-	if !held {
+	if s.duty.other = !held; !held {
 		if !s.duty.until.IsZero() {
 			s.log.Info("another server is on duty")
 		}

@@ -106,9 +106,10 @@ func (s *Server) metricNames(ctx context.Context, resourceID string) ([]string, 
 	return slices.Compact(names), nil
 }
 
-// ready says whether the server can do its work.
+// ready says whether the server can do its work. One that is not on duty
+// takes agents and answers people, and does not look at the estate.
 func (s *Server) ready() error {
-	if s.watch.Status().At.IsZero() {
+	if s.watch.Status().At.IsZero() && !s.duty.elsewhere() {
 		return ops.Errorf(ops.Unavailable, "the first look at the estate is not done yet")
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"reeve/internal/ops"
 	"reeve/internal/pki"
+	"reeve/internal/secret"
 	"reeve/internal/store"
 )
 
@@ -72,7 +73,8 @@ func (r *roots) read(ctx context.Context, f *Fleet) error {
 	}
 	opened, err := f.Open(rootsName, sealed)
 	if err != nil {
-		return err
+		return ops.Because(ops.KindOf(err), err, "the authority of the agents cannot be opened; a server that shares a database needs the file %s of the data folder of the server that was there first (%v)",
+			secret.IdentityFile, err)
 	}
 	var k kept
 	if err := json.Unmarshal([]byte(opened), &k); err != nil {

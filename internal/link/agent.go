@@ -180,7 +180,7 @@ func handshakeFailure(err error) error {
 		return ops.Because(ops.Forbidden, err, "the server's certificate is not of the authority that this agent trusts, or the clocks differ: %v", err)
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
-		return ops.Because(ops.Forbidden, err, "the server refuses the certificate of this agent: %v", alert.Err)
+		return ops.Because(ops.Forbidden, err, "the server refuses the certificate of this agent: %v; if it stays so, let it join again: `reeve host add NAME` on the server", alert.Err)
 	}
 	return err
 }

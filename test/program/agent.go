@@ -1,9 +1,7 @@
 package program
 
 import (
-	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,30 +11,63 @@ import (
 // An Agent is the real agent of one more host. It runs on this machine, on a
 // folder of its own.
 type Agent struct {
-	Dir string // its data folder
-	t   testing.TB
-	cmd *exec.Cmd
-	out *lockedBuffer
+	Dir     string // its data folder
+	machine Machine
+	t       testing.TB
+	cmd     *exec.Cmd
+	out     *lockedBuffer
+}
+
+// A Machine is where an agent runs.
+type Machine struct {
+	// Command makes the process: it may have a network of its own.
+	Command func(name string, args ...string) *exec.Cmd
+	Flags   []string // that say what it sees
 }
 
 // Join lets an agent join with the line that the server gave for its host. It
 // does not run yet.
 func Join(t testing.TB, line string) *Agent {
 	t.Helper()
-	words := strings.Fields(line)
-	if len(words) < 3 || words[0] != "reeve-agent" || words[1] != "join" {
-		t.Fatalf("no line to join with: %q", line)
-	}
-	a := &Agent{Dir: t.TempDir(), t: t, out: &lockedBuffer{}}
-	if out, err := a.command(words[1:]...).CombinedOutput(); err != nil {
+	return Machine{Command: exec.Command}.Join(t, line)
+}
+
+// Agent answers the agent on a folder that one may have joined with.
+func (m Machine) Agent(t testing.TB, dir string) *Agent {
+	return &Agent{Dir: dir, machine: m, t: t, out: &lockedBuffer{}}
+}
+
+// Join is Join on this machine.
+func (m Machine) Join(t testing.TB, line string) *Agent {
+	t.Helper()
+	a := m.Agent(t, t.TempDir())
+	if out, err := a.Join(line); err != nil {
 		t.Fatalf("the agent does not join: %v\n%s", err, out)
 	}
 	return a
 }
 
+// Join lets the agent join, and answers what it printed.
+func (a *Agent) Join(line string) (string, error) {
+	a.t.Helper()
+	words := strings.Fields(line)
+	if len(words) < 3 || words[0] != "reeve-agent" || words[1] != "join" {
+		a.t.Fatalf("no line to join with: %q", line)
+	}
+	return a.Order(words[1:]...)
+}
+
+// Order runs a command of the agent, and answers what it printed.
+func (a *Agent) Order(args ...string) (string, error) {
+	a.t.Helper()
+	out, err := a.command(args...).CombinedOutput()
+	return string(out), err
+}
+
 func (a *Agent) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(Path(a.t), append([]string{"agent", "--data", a.Dir}, args...)...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "REEVE_") })
+	flags := append([]string{"agent", "--data", a.Dir}, a.machine.Flags...)
+	cmd := a.machine.Command(Path(a.t), append(flags, args...)...)
+	cmd.Env = withoutSettings()
 	return cmd
 }
 
@@ -53,6 +84,12 @@ func (a *Agent) Run(more ...string) {
 
 // Log answers what it printed.
 func (a *Agent) Log() string { return a.out.String() }
+
+// Kill kills it as a power cut would.
+func (a *Agent) Kill() {
+	a.cmd.Process.Kill()
+	a.cmd.Wait()
+}
 
 // Stop stops it as its service manager would, and by force when it does not.
 func (a *Agent) Stop() {

@@ -62,9 +62,22 @@ type Program struct {
 	Dir   string // its data folder
 	Link  string // the sign-in link, when it is printed already: see SignInLink
 	t     testing.TB
+	setup Setup
 	file  string // its configuration
 	cmd   *exec.Cmd
 	out   *lockedBuffer
+}
+
+// A Setup is how a program is started where that is not the usual way.
+type Setup struct {
+	Verb   string // up or server
+	Dir    string // its data folder
+	Config string // YAML
+	Listen string // its address the first time
+	// Command makes the process, Client reaches it: it may have a network of
+	// its own.
+	Command func(name string, args ...string) *exec.Cmd
+	Client  *http.Client
 }
 
 type lockedBuffer struct {
@@ -94,14 +107,54 @@ func Start(t testing.TB, config string) *Program {
 // StartIn is Start on a given data folder.
 func StartIn(t testing.TB, dir, config string) *Program {
 	t.Helper()
+	return Setup{Verb: "up", Dir: dir, Config: config, Listen: "127.0.0.1:0", Command: exec.Command, Client: http.DefaultClient}.Start(t)
+}
+
+// Start is Start in another way.
+func (s Setup) Start(t testing.TB) *Program {
+	t.Helper()
+	p := s.make(t)
+	t.Cleanup(p.Stop)
+	p.start(s.Listen)
+	return p
+}
+
+// Refused starts a program that must end by itself with an error, and answers
+// what it printed.
+func (s Setup) Refused(t testing.TB) string {
+	t.Helper()
+	p := s.make(t)
+	t.Cleanup(p.Kill)
+	p.launch(s.Listen)
+	done := make(chan error, 1)
+	go func() { done <- p.cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Fatalf("the program ended without an error\n%s", p.tail())
+		}
+	case <-time.After(30 * time.Second):
+		p.cmd.Process.Kill()
+		<-done
+		t.Fatalf("the program runs although it should refuse\n%s", p.tail())
+	}
+	return p.Log()
+}
+
+func (s Setup) make(t testing.TB) *Program {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "reeve.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(s.Config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &Program{Dir: dir, t: t, file: file, out: &lockedBuffer{}}
-	t.Cleanup(p.Stop)
-	p.start("127.0.0.1:0")
-	return p
+	return &Program{Dir: s.Dir, t: t, setup: s, file: file, out: &lockedBuffer{}}
+}
+
+// For answers the same program for a test within the one that started it.
+func (p *Program) For(t testing.TB) *Program {
+	q := *p
+	q.t = t
+	return &q
 }
 
 // Again starts a program that was stopped or killed once more, on the folder,
@@ -113,13 +166,36 @@ func (p *Program) Again() {
 
 func (p *Program) start(listen string) {
 	p.t.Helper()
-	p.cmd = exec.Command(Path(p.t), "up", "--data", p.Dir, "--config", p.file, "--listen", listen)
-	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "REEVE_") })
+	p.launch(listen)
+	p.await()
+}
+
+func (p *Program) launch(listen string) {
+	p.t.Helper()
+	p.cmd = p.command(p.setup.Verb, "--data", p.Dir, "--config", p.file, "--listen", listen)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.await()
+}
+
+func (p *Program) command(args ...string) *exec.Cmd {
+	cmd := p.setup.Command(Path(p.t), args...)
+	cmd.Env = withoutSettings()
+	return cmd
+}
+
+// withoutSettings answers the environment without what would set the program.
+func withoutSettings() []string {
+	return slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "REEVE_") })
+}
+
+// Order runs a command as a person on the program's machine does, and answers
+// what it printed.
+func (p *Program) Order(args ...string) (string, error) {
+	p.t.Helper()
+	out, err := p.command(append(args, "--data", p.Dir)...).CombinedOutput()
+	return string(out), err
 }
 
 // await waits until the program says that it is ready.
@@ -132,7 +208,7 @@ func (p *Program) await() {
 		if p.URL == "" {
 			return false
 		}
-		r, err := http.Get(p.URL + "/readyz")
+		r, err := p.setup.Client.Get(p.URL + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -222,6 +298,9 @@ func (p *Program) Stop() {
 
 // Kill kills the program as a power cut would.
 func (p *Program) Kill() {
+	if p.cmd == nil || p.cmd.Process == nil {
+		return
+	}
 	p.cmd.Process.Kill()
 	p.cmd.Wait()
 }
@@ -247,6 +326,9 @@ func (p *Program) Post(path string, body, into any) error {
 	return p.do(http.MethodPost, path, body, into)
 }
 
+// Delete removes what the API has at a path.
+func (p *Program) Delete(path string) error { return p.do(http.MethodDelete, path, nil, nil) }
+
 func (p *Program) do(method, path string, body, into any) error {
 	var send io.Reader
 	if body != nil {
@@ -264,7 +346,7 @@ func (p *Program) do(method, path string, body, into any) error {
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	r, err := http.DefaultClient.Do(req)
+	r, err := p.setup.Client.Do(req)
 	if err != nil {
 		return err
 	}
