@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"reeve/internal/journal"
 	"reeve/internal/ops"
 )
 
@@ -57,7 +58,7 @@ func keepPin(o Options, p pin) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(path, append(text, '\n')); err != nil {
+	if err := journal.Replace(path, append(text, '\n')); err != nil {
 		return err
 	}
 	return os.Chmod(path, 0o644) // no secret: the watching part sees whether orders are taken

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"reeve/internal/journal"
 	"reeve/internal/ops"
 	"reeve/internal/pki"
 )
@@ -96,7 +97,7 @@ func keepKey(dir string, key *ecdsa.PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(dir, keyFile), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+	return journal.Replace(filepath.Join(dir, keyFile), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 }
 
 // keepCert writes a certificate, and the authorities to trust.
@@ -104,7 +105,7 @@ func keepCert(dir string, cert []byte, trust [][]byte) error {
 	if err := keepTrust(dir, trust); err != nil {
 		return err
 	}
-	return replace(filepath.Join(dir, certFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
+	return journal.Replace(filepath.Join(dir, certFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
 }
 
 func keepTrust(dir string, trust [][]byte) error {
@@ -115,7 +116,7 @@ func keepTrust(dir string, trust [][]byte) error {
 	for _, der := range trust {
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
-	return replace(filepath.Join(dir, trustFile), text)
+	return journal.Replace(filepath.Join(dir, trustFile), text)
 }
 
 func keepServer(dir string, s server) error {
@@ -123,21 +124,7 @@ func keepServer(dir string, s server) error {
 	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(dir, serverFile), append(text, '\n'))
-}
-
-// replace leaves either the whole new file or the old one.
-func replace(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return ops.Because(ops.Unavailable, err, "the folder %s cannot be written", filepath.Dir(path))
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return ops.Because(ops.Unavailable, err, "%s cannot be written", path)
-	}
-	return os.Rename(f.Name(), path)
+	return journal.Replace(filepath.Join(dir, serverFile), append(text, '\n'))
 }
 
 // Forget drops who the agent is, so that it can join as a new host: for a

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"reeve/internal/journal"
 	"reeve/internal/ops"
 )
 
@@ -80,7 +81,7 @@ func writeBeside(program, suffix string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(program+suffix, append(text, '\n')); err != nil {
+	if err := journal.Replace(program+suffix, append(text, '\n')); err != nil {
 		return err
 	}
 	return os.Chmod(program+suffix, 0o644)
@@ -215,7 +216,7 @@ func (a *Agent) passTrial() {
 	if t == nil || t.trial.reached(a.o.Data) {
 		return
 	}
-	if err := replace(filepath.Join(a.o.Data, reachedFile), []byte(t.trial.ID+"\n")); err != nil {
+	if err := journal.Replace(filepath.Join(a.o.Data, reachedFile), []byte(t.trial.ID+"\n")); err != nil {
 		a.log.Error("it cannot be kept that this program reached the server", "err", err)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"reeve/internal/collect"
+	"reeve/internal/journal"
 	"reeve/internal/ops"
 	"reeve/internal/redact"
 )
@@ -39,24 +40,10 @@ func hostKey(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", fmt.Errorf("keep the host key: %w", err)
 	}
-	if err := writeWhole(path, key+"\n"); err != nil {
+	if err := journal.Replace(path, []byte(key+"\n")); err != nil {
 		return "", fmt.Errorf("keep the host key: %w", err)
 	}
 	return key, nil
-}
-
-// writeWhole leaves either the whole file or none.
-func writeWhole(path, text string) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".host_key")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.WriteString(text)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
 }
 
 // hostName answers the host's name: that of its tree, since the process may

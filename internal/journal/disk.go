@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"reeve/internal/ops"
 )
 
 // A disk does every step that changes a file. Tests look at each step before
@@ -139,4 +141,13 @@ func (d disk) replace(path string, data []byte) error {
 		return errors.Join(err, d.remove(path+temporary))
 	}
 	return d.syncDir(filepath.Dir(path))
+}
+
+// Replace leaves at a path either the whole new file, for its owner alone, or
+// what was there before. The new one is durable when it answers nil.
+func Replace(path string, data []byte) error {
+	if err := (disk{}).replace(path, data); err != nil {
+		return ops.Because(ops.Unavailable, err, "%s cannot be written; see who owns its folder, and the room on its disk", path)
+	}
+	return nil
 }

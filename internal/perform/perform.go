@@ -133,24 +133,11 @@ func (p *Performer) prove(chain [][]byte) (authority.ApproverSet, error) {
 	if err != nil {
 		return newest, err
 	}
-	if err := writeWhole(filepath.Join(p.o.Dir, setFile), text); err != nil {
+	if err := journal.Replace(filepath.Join(p.o.Dir, setFile), text); err != nil {
 		return newest, err
 	}
 	p.set = newest
 	return newest, nil
-}
-
-func writeWhole(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return ops.Because(ops.Unavailable, err, "the folder %s cannot be written", filepath.Dir(path))
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return ops.Because(ops.Unavailable, err, "%s cannot be written", path)
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // Perform begins what a ticket orders, and answers the receipt as it is then.
@@ -289,7 +276,7 @@ func (p *Performer) fence(target string, fence int64) error {
 	if text, err = json.Marshal(known); err != nil {
 		return err
 	}
-	return writeWhole(path, text)
+	return journal.Replace(path, text)
 }
 
 // run does the operation until the ticket's deadline, looks, and keeps the
