@@ -12,8 +12,9 @@ PROG := bin/reeve
 run: ## watch this machine and print the address of the page (ARGS="--data DIR ...")
 	$(GO) run ./cmd/reeve up $(ARGS)
 
-build: ## build bin/reeve, stripped
+build: ## build bin/reeve and bin/reeve-agent, stripped
 	$(GO) build -trimpath -ldflags='-s -w' -o $(PROG) ./cmd/reeve
+	$(GO) build -trimpath -ldflags='-s -w' -o $(PROG)-agent ./cmd/reeve-agent
 
 test: ## install and start what the tests need, then run all of them
 	scripts/test

@@ -3,6 +3,7 @@ package agent
 import (
 	"os"
 	"runtime/debug"
+	"time"
 )
 
 // ReadOnly says that this build cannot change anything.
@@ -12,9 +13,13 @@ const ReadOnly = readOnly
 // should be hardly there.
 const memoryLimit = 24 << 20
 
+// settled is when the start is over: what only it needed is given back.
+const settled = 5 * time.Second
+
 // SaveMemory tunes the collector of garbage for a small heap, unless the
 // environment says otherwise.
 func SaveMemory() {
+	time.AfterFunc(settled, debug.FreeOSMemory)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
