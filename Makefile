@@ -12,8 +12,9 @@ PROG := bin/reeve
 run: ## watch this machine and print the address of the page (ARGS="--data DIR ...")
 	$(GO) run ./cmd/reeve up $(ARGS)
 
-build: ## build bin/reeve, stripped
+build: ## build bin/reeve and bin/reeve-agent, stripped
 	$(GO) build -trimpath -ldflags='-s -w' -o $(PROG) ./cmd/reeve
+	$(GO) build -trimpath -ldflags='-s -w' -o $(PROG)-agent ./cmd/reeve-agent
 
 dist: ## build every program for amd64 and arm64 into dist (VERSION=v1.2.3, RELEASE_KEY=FILE to sign)
 	scripts/dist

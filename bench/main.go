@@ -46,6 +46,7 @@ var measures = []measure{
 	{"agent", measureAgent},
 	{"reach", measureReach},
 	{"reconcile", measureReconcile},
+	{"spool", measureSpool},
 	{"fleet10k", measureFleet10k},
 }
 

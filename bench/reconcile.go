@@ -117,9 +117,9 @@ func fill(ctx context.Context, url string) error {
 	defer db.Close()
 	now := time.Now().UnixMilli()
 	for _, text := range []string{
-		fmt.Sprintf(`INSERT INTO host (id, name, state, reason, since_ms, resource_id, created_ms)
+		fmt.Sprintf(`INSERT INTO host (id, name, state, reason, since_ms, resource_id, created_ms, created_by)
 			WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i < %d)
-			SELECT 'host_' || i, 'node-' || i, 'online', '', %d, 'res_' || i, %d FROM n`, reconcileHosts-1, now, now),
+			SELECT 'host_' || i, 'node-' || i, 'online', '', %d, 'res_' || i, %d, 'usr_bench' FROM n`, reconcileHosts-1, now, now),
 		fmt.Sprintf(`INSERT INTO workload (id, host_id, driver, name, desired, desired_by, source, observed, raw_label, generation, sequence, up_ms, changed_ms, version)
 			WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i < %d)
 			SELECT 'wkl_' || i, 'host_' || (i / %d), 'docker', 'web-' || (i %% %d), 'running', 'usr_bench', 'person', 'running', 'running', 1, 1, %d, %d, 1 FROM n`,

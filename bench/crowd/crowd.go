@@ -261,3 +261,51 @@ func (d down) Workloads(context.Context, *linkpb.WorkloadsRequest) (*linkpb.Work
 	}
 	return &linkpb.WorkloadsResponse{Sequence: time.Now().UnixNano() + d.a.lists.Add(1), AtMs: time.Now().UnixMilli(), Drivers: []*linkpb.DriverList{list}}, nil
 }
+
+// Replay connects one agent and hands over what next answers until it answers
+// none, as one that was away does; done is called for what was accepted.
+func Replay(ctx context.Context, a *Agent, next func() (ops.Report, bool, error), done func(sequence int64) error) error {
+	d := link.Dialer{Address: a.address, Cert: a.cert, Trust: a.trust, Now: time.Now}
+	conn, err := d.Dial(ctx, down{a: a})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := (&Crowd{}).hello(ctx, a, conn); err != nil {
+		return err
+	}
+	for {
+		r, ok, err := next()
+		if err != nil || !ok {
+			return err
+		}
+		if _, err := conn.Up.Report(ctx, &linkpb.ReportRequest{Report: link.PackReport(r), Replayed: true}); err != nil {
+			return link.FromWire(err)
+		}
+		if err := done(r.Sequence); err != nil {
+			return err
+		}
+	}
+}
+
+// Outage answers the reports that an agent makes while its server is away, as
+// many as given and every long after the other, up to now. Each has events.
+func Outage(a *Agent, series, reports, events int, every time.Duration) ([]ops.Report, error) {
+	s := newShape(series, every)
+	all := make([]ops.Report, reports)
+	for i := range all {
+		at := time.Now().Add(-every * time.Duration(reports-i))
+		a.sequence++
+		r, err := link.UnpackReport(s.report(a, at))
+		if err != nil {
+			return nil, err
+		}
+		for e := range events {
+			id := strconv.Itoa(i) + "-" + strconv.Itoa(e)
+			r.Observations[0].Events = append(r.Observations[0].Events, ops.Event{Resource: r.Host.HostResource(), Type: ops.EventContainerExit, At: at,
+				Text: "something ended with exit code 1, number " + id, SourceID: "outage-" + id, Count: 1})
+		}
+		all[i] = r
+	}
+	return all, nil
+}
