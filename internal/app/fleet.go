@@ -42,7 +42,7 @@ func (s *Server) openFleet(ctx context.Context) error {
 		return err
 	}
 	s.fleet, err = fleet.New(ctx, fleet.Options{
-		Log: s.log, Store: s.store, Accept: s.ingest.Accept, Seal: s.keeper.Seal, Open: s.keeper.Open, Server: s.serverID, Version: s.version,
+		Log: s.log, Store: s.store, Accept: s.ingest.Accept, Seal: s.keeper.Seal, Open: s.keeper.Open, Server: s.serverID, Alone: !s.duty.shared, Version: s.version,
 		Settings: func(ops.Host) []byte { return settings }, Proven: s.networkProven, Moved: func() { s.woken.watch.Wake() }, Begun: s.ingest.Reload, Addresses: s.addresses,
 		CertLife: time.Duration(s.config.Fleet.CertificateLife),
 	})

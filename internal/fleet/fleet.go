@@ -46,8 +46,12 @@ type Options struct {
 	// first.
 	Addresses func(context.Context) []string
 	// Moved is called after hosts moved: a hint for whoever watches.
-	Moved   func()
-	Server  string // ID of this server
+	Moved  func()
+	Server string // ID of this server
+	// Alone says that no other server is on the database. It goes on without
+	// agents of other machines when their authority cannot be opened, so that a
+	// person can mend that; one of several refuses to start.
+	Alone   bool
 	Version string
 	// CertLife is how long certificates of agents count; zero for HostLife.
 	CertLife time.Duration
@@ -91,7 +95,11 @@ func New(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{Options: o, log: o.Log, store: o.Store, started: time.Now(), sessions: map[string]*session{}, local: map[string]bool{}, heard: map[string]heard{}, written: map[string]heard{}, placed: map[string]bool{}, numbers: map[string]*number{}}
 	f.link = link.NewServer(o.Log, keeper{f}, time.Now)
 	if err := f.roots.open(ctx, f, time.Now()); err != nil {
-		return nil, err
+		if !o.Alone || ops.KindOf(err) != ops.Unavailable {
+			return nil, err
+		}
+		o.Log.Error("no agent of another machine can be let in", "err", err)
+		f.roots.broken = err
 	}
 	return f, f.startQuiet(ctx)
 }

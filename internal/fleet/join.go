@@ -53,6 +53,9 @@ func (f *Fleet) Add(ctx context.Context, in Invite, why store.Why) (token string
 	if in.BytesPerS != 0 && in.BytesPerS < link.LeastBytesPerS {
 		return "", made, ops.Errorf(ops.Invalid, "the cap of what an agent sends is at least %d bytes a second: with less it cannot keep its connection", link.LeastBytesPerS)
 	}
+	if err := f.roots.check(); err != nil {
+		return "", made, err
+	}
 	now, err := f.now(ctx)
 	if err != nil {
 		return "", made, err

@@ -39,6 +39,47 @@ type roots struct {
 	trust   []*x509.Certificate
 	serves  *tls.Certificate
 	servant *pki.Root // whose certificate is served
+	broken  error     // why there is none: what is stored cannot be opened
+}
+
+// usable answers why no agent can be let in, nil when they can. The caller
+// holds the lock.
+func (r *roots) usable() error {
+	if r.active == nil {
+		return r.broken
+	}
+	return nil
+}
+
+// check is usable for those who do not hold the lock.
+func (r *roots) check() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.usable()
+}
+
+// reset makes a new authority in the place of one that cannot be opened.
+// Every agent must join again.
+func (r *roots) reset(ctx context.Context, f *Fleet, why store.Why) error {
+	root, err := pki.NewRoot(time.Now())
+	if err != nil {
+		return err
+	}
+	text, err := root.Text()
+	if err != nil {
+		return err
+	}
+	sealed, _, err := f.store.Setting(ctx, rootsSetting)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.text = sealed
+	r.mu.Unlock()
+	if err := r.save(ctx, f, kept{Active: text}, why); err != nil {
+		return err
+	}
+	return r.read(ctx, f)
 }
 
 // open reads the authorities, or makes the first.
@@ -144,6 +185,9 @@ func (r *roots) save(ctx context.Context, f *Fleet, k kept, why store.Why) error
 func (r *roots) serving(now time.Time) (*tls.Certificate, *x509.CertPool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.usable(); err != nil {
+		return nil, nil, err
+	}
 	if r.serves == nil || r.serves.Leaf.NotAfter.Sub(now) < pki.ServerLife/3 || now.Before(r.serves.Leaf.NotBefore) {
 		cert, err := r.servant.IssueServer(now)
 		if err != nil {
@@ -157,6 +201,9 @@ func (r *roots) serving(now time.Time) (*tls.Certificate, *x509.CertPool, error)
 func (r *roots) fingerprint() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.usable() != nil {
+		return ""
+	}
 	return r.servant.Fingerprint()
 }
 
@@ -173,8 +220,11 @@ func (r *roots) trusted() [][]byte {
 
 func (r *roots) sign(request []byte, host string, life time.Duration, now time.Time) (*x509.Certificate, error) {
 	r.mu.Lock()
-	active := r.active
+	active, err := r.active, r.usable()
 	r.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	return active.SignHost(request, host, life, now)
 }
 
@@ -186,6 +236,7 @@ type Authority struct {
 	Before      string    `json:"before_fingerprint,omitempty" doc:"The one before, trusted until its last certificates end."`
 	BeforeUntil time.Time `json:"before_until,omitzero"`
 	Waiting     []string  `json:"waiting" doc:"Hosts that do not trust the next one yet."`
+	Problem     string    `json:"problem,omitempty" doc:"Why no agent can be let in."`
 }
 
 // Authority answers the state of the authorities.
@@ -196,6 +247,10 @@ func (f *Fleet) Authority(ctx context.Context) (Authority, error) {
 	}
 	f.roots.mu.Lock()
 	defer f.roots.mu.Unlock()
+	if err := f.roots.usable(); err != nil {
+		message, _ := ops.Shown(err)
+		return Authority{Waiting: []string{}, Problem: message}, nil
+	}
 	k := f.roots.kept
 	a := Authority{Fingerprint: f.roots.active.Fingerprint(), Until: f.roots.active.Cert.NotAfter, BeforeUntil: k.BeforeUntil, Waiting: []string{}}
 	if k.Before != "" {
@@ -226,8 +281,17 @@ func (f *Fleet) Authority(ctx context.Context) (Authority, error) {
 // hosts that do not trust it yet lose their way back, so that without force
 // they hold it up.
 func (f *Fleet) Rotate(ctx context.Context, finish, force bool, why store.Why) (Authority, error) {
-	if err := f.roots.read(ctx, f); err != nil {
-		return Authority{}, err
+	readErr := f.roots.read(ctx, f)
+	if broken := f.roots.check(); broken != nil && !force {
+		return Authority{}, ops.Because(ops.Conflict, broken, "the authority cannot be opened: put the file back that opens it, or make another with `reeve ca rotate --force` and let every host join again")
+	} else if broken != nil {
+		if err := f.roots.reset(ctx, f, why); err != nil {
+			return Authority{}, err
+		}
+		return f.Authority(ctx)
+	}
+	if readErr != nil {
+		return Authority{}, readErr
 	}
 	a, err := f.Authority(ctx)
 	if err != nil {

@@ -77,10 +77,15 @@ type Authority struct {
 	Before      string    `json:"before_fingerprint"`
 	BeforeUntil time.Time `json:"before_until"`
 	Waiting     []string  `json:"waiting"`
+	Problem     string    `json:"problem"`
 }
 
 // AgentAuthority shows the authority between a server and its agents.
 func AgentAuthority(p *term.Page, a Authority) {
+	if a.Problem != "" {
+		p.Line("%s", p.Paint(term.Red, "No agent of another machine can be let in: ")+term.Safe(a.Problem))
+		return
+	}
 	rows := [][2]string{{"authority", a.Fingerprint}, {"until", term.Stamp(a.Until)}}
 	if a.Before != "" {
 		rows = append(rows, [2]string{"before it", a.Before + ", trusted until " + term.Stamp(a.BeforeUntil)})
