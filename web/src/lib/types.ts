@@ -241,6 +241,7 @@ export interface Authority {
   before_fingerprint?: string
   before_until?: string
   waiting: string[]
+  problem?: string
 }
 
 export interface FleetState {
