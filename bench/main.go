@@ -48,10 +48,11 @@ var measures = []measure{
 	{"reconcile", measureReconcile},
 	{"spool", measureSpool},
 	{"fleet10k", measureFleet10k},
+	{"containers", measureContainers},
 }
 
 // onRequest are measures that take long: they run when they are named.
-var onRequest = []string{"fleet10k"}
+var onRequest = []string{"fleet10k", "containers"}
 
 // children are what the command does when it starts itself.
 var children = map[string]func(ctx context.Context, dir string) error{
