@@ -36,7 +36,7 @@ func (s *Server) addLoops() {
 	g.Add(&loop.Loop{Name: "checkpoint", Doc: "Moves the database's log into the database.", Every: checkpointing, Pass: s.store.Checkpoint})
 	g.Add(s.single(&loop.Loop{Name: "prune", Doc: "Deletes events, and resources that nothing tells of, a month after.", Every: time.Hour, Pass: s.prune}))
 	if s.config.Deadman != "" {
-		g.Add(&loop.Loop{Name: "deadman", Doc: "Tells a service outside that Reeve lives.", Every: deadmanEvery, Pass: s.pingDeadman})
+		s.woken.deadman = g.Add(&loop.Loop{Name: "deadman", Doc: "Tells a service outside that Reeve lives.", Every: deadmanEvery, Pass: s.pingDeadman})
 	}
 	for _, l := range slices.Concat(s.notifier.Loops(), s.patrol.Loops(), s.investigate.Loops()) {
 		g.Add(s.single(l))
@@ -54,8 +54,12 @@ func (s *Server) addLoops() {
 // watchPass judges, then sees to it that the next hold or clear time that
 // ends is not waited for longer than it must be.
 func (s *Server) watchPass(ctx context.Context) error {
+	first := s.watch.Status().At.IsZero()
 	if err := s.watch.Pass(ctx); err != nil {
 		return err
+	}
+	if first && s.woken.deadman != nil {
+		s.woken.deadman.Wake()
 	}
 	s.notifier.Wake()
 	s.patrol.Wake()
