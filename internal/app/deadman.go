@@ -20,7 +20,11 @@ const (
 // although it should does not ping.
 func (s *Server) pingDeadman(ctx context.Context) error {
 	if _, on := s.duty.on(ctx); on {
-		if last := s.watch.Status().At; time.Since(last) > 3*watch.Every+deadmanEvery {
+		last, patience := s.watch.Status().At, 3*watch.Every+deadmanEvery
+		if last.IsZero() && time.Since(s.started) <= patience {
+			return nil // the first look at the estate wakes this pass
+		}
+		if time.Since(last) > patience {
 			return ops.Errorf(ops.Unavailable, "the estate has not been judged since %s: the dead-man service is not told that all is well", last.Format(time.RFC3339))
 		}
 	}

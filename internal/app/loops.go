@@ -38,7 +38,7 @@ func (s *Server) addLoops() {
 	g.Add(s.single(&loop.Loop{Name: "declare", Doc: "Declares the workloads of the configuration: windows of time, compose files, hosts that have joined.",
 		Every: declareEvery, Pass: s.declareWorkloads}))
 	if s.config.Deadman != "" {
-		g.Add(&loop.Loop{Name: "deadman", Doc: "Tells a service outside that Reeve lives.", Every: deadmanEvery, Pass: s.pingDeadman})
+		s.woken.deadman = g.Add(&loop.Loop{Name: "deadman", Doc: "Tells a service outside that Reeve lives.", Every: deadmanEvery, Pass: s.pingDeadman})
 	}
 	for _, l := range slices.Concat(s.notifier.Loops(), s.patrol.Loops(), s.investigate.Loops()) {
 		g.Add(s.single(l))
@@ -56,8 +56,12 @@ func (s *Server) addLoops() {
 // watchPass judges, then sees to it that the next hold or clear time that
 // ends is not waited for longer than it must be.
 func (s *Server) watchPass(ctx context.Context) error {
+	first := s.watch.Status().At.IsZero()
 	if err := s.watch.Pass(ctx); err != nil {
 		return err
+	}
+	if first && s.woken.deadman != nil {
+		s.woken.deadman.Wake()
 	}
 	s.notifier.Wake()
 	s.patrol.Wake()

@@ -18,14 +18,15 @@ func TestAgentsAlarm(t *testing.T) {
 	s := openSite(t, "up", nil)
 	dead := newHook(t, s.at)
 	s.Stop()
+	started := time.Now()
 	s.Program = s.setup(t, "up", settings{"deadman": dead.URL}).Start(t)
+	if ping := next(t, dead, 1, s.Log); ping.Method != http.MethodGet || ping.At.Sub(started) > 30*time.Second {
+		t.Errorf("the dead-man service was sent a %s %v after the start", ping.Method, ping.At.Sub(started))
+	}
 	m := s.join(t, s.network.Host(), "alarmed")
 	alarms := newHook(t, m.at)
 	m.Run("--alarm", alarms.URL, "--alarm-after", "10s")
 	s.awaitOnline(t, m)
-	if ping := next(t, dead, 1, s.Log); ping.Method != http.MethodGet {
-		t.Errorf("the dead-man service was sent a %s", ping.Method)
-	}
 	if n := len(alarms.Requests()); n > 0 {
 		t.Errorf("%d alarms while the server lives", n)
 	}
