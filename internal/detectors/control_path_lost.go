@@ -15,7 +15,7 @@ var _ = all.Add(detect.Definition{
 	Unheard: true,
 	Eval:    controlPathLost,
 	Causes: []string{
-		"Something between the host and Reeve lets traffic pass in one direction only: firewall, NAT, a proxy that buffers.",
+		"Something between the host and Reeve holds what goes to the host back: a proxy that buffers, a middlebox.",
 		"The host is so loaded that its agent cannot keep up, or a file system it reads hangs.",
 	},
 	Checks: []string{
