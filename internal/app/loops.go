@@ -22,7 +22,7 @@ func (s *Server) addLoops() {
 	g := loop.NewGroup(s.log)
 	s.loops = g
 	s.woken.watch = g.Add(&loop.Loop{Name: "watch", Doc: "Judges every resource, opens and resolves findings, groups incidents.",
-		Every: watch.Every, Timeout: time.Minute, Pass: s.watchPass})
+		Every: watch.Every, Timeout: time.Minute, Rest: 4, Pass: s.watchPass})
 	s.woken.checks = g.Add(&loop.Loop{Name: "checks", Doc: "Reads the declared checks and heartbeats for the agent.", Every: 5 * time.Second, Pass: s.readChecks})
 	g.Add(&loop.Loop{Name: "self", Doc: "Reports the parts of Reeve as resources.", Every: selfEvery, Pass: s.reportSelf})
 	g.Add(&loop.Loop{Name: "metrics_space", Doc: "Watches the room on the disk of the metrics store.", Every: 10 * time.Second, Pass: s.metrics.Check})
