@@ -25,7 +25,7 @@ func (s *Server) addLoops() {
 		g.Add(&loop.Loop{Name: "duty", Doc: "Says that this server lives, and takes the duty of judging and telling when nobody has it.", Every: dutyEvery, Pass: s.takeDuty})
 	}
 	s.woken.watch = g.Add(s.single(&loop.Loop{Name: "watch", Doc: "Judges every resource, opens and resolves findings, groups incidents.",
-		Every: watch.Every, Timeout: time.Minute, Pass: s.watchPass}))
+		Every: watch.Every, Timeout: time.Minute, Rest: 4, Pass: s.watchPass}))
 	s.woken.checks = g.Add(&loop.Loop{Name: "checks", Doc: "Reads the declared checks and heartbeats for the agent.", Every: 5 * time.Second, Pass: s.readChecks})
 	g.Add(&loop.Loop{Name: "self", Doc: "Reports the parts of Reeve as resources.", Every: selfEvery, Pass: s.reportSelf})
 	g.Add(&loop.Loop{Name: "metrics_space", Doc: "Watches the room on the disk of the metrics store.", Every: 10 * time.Second, Pass: s.metrics.Check})

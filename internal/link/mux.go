@@ -105,6 +105,14 @@ type stream struct {
 	over bool
 }
 
+// Read gives the buffer back when all of it was read: an agent speaks every
+// few seconds, and between them a thousand buffers would hold a report each.
+func (s *stream) Read(b []byte) (int, error) {
+	n, err := s.Stream.Read(b)
+	s.Shrink()
+	return n, err
+}
+
 func (s *stream) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

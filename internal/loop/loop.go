@@ -30,7 +30,10 @@ type Loop struct {
 	Doc     string
 	Every   time.Duration
 	Timeout time.Duration // of one pass; zero means Every, at least a minute
-	Pass    func(context.Context) error
+	// Rest is how many times as long as a pass took nobody can wake the next:
+	// what takes long on a large estate must not take all of a core.
+	Rest int
+	Pass func(context.Context) error
 
 	wake chan struct{}
 	mu   sync.Mutex
@@ -139,8 +142,25 @@ func (g *Group) run(ctx context.Context, l *Loop) {
 		case <-timer.C:
 		case <-l.wake:
 		}
+		began := time.Now()
 		g.pass(ctx, l)
 		timer.Reset(l.wait())
+		l.rest(ctx, time.Since(began))
+	}
+}
+
+// rest waits after a pass that took as long as it did, at most until the next
+// is due.
+func (l *Loop) rest(ctx context.Context, took time.Duration) {
+	d := min(time.Duration(l.Rest)*took, l.Every)
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -30,6 +31,10 @@ type edge struct {
 	limits   map[string]float64
 }
 
+// yieldEvery is after how many judgements a pass lets others run: on one core
+// agents would wait for their answers as long as it takes.
+const yieldEvery = 200
+
 // judgeAll hands every resource to the detectors of its kind.
 func (w *Watch) judgeAll(ctx context.Context, now time.Time) (*judgement, error) {
 	r, err := w.read(ctx, now)
@@ -40,7 +45,10 @@ func (w *Watch) judgeAll(ctx context.Context, now time.Time) (*judgement, error)
 	for _, d := range w.defs {
 		base, rules := plain(d), rulesOf(w.rules, d.Name)
 		for _, kind := range d.Kinds {
-			for _, id := range w.scene.byKind[kind] {
+			for i, id := range w.scene.byKind[kind] {
+				if i%yieldEvery == 0 {
+					runtime.Gosched()
+				}
 				x := w.scene.of(id)
 				s := base
 				if len(rules) > 0 {
