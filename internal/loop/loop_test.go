@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,5 +93,28 @@ func TestStopNamesTheBusyLoop(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
+	})
+}
+
+func TestALongPassIsFollowedByRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := loop.NewGroup(quiet)
+		start := time.Now()
+		var at []time.Duration
+		l := g.Add(&loop.Loop{Name: "x", Every: 10 * time.Second, Rest: 4, Pass: func(context.Context) error {
+			at = append(at, time.Since(start))
+			time.Sleep(time.Second)
+			return nil
+		}})
+		g.Start(t.Context())
+		time.Sleep(1500 * time.Millisecond)
+		l.Wake() // within the rest: it counts when the rest is over
+		time.Sleep(20 * time.Second)
+		if want := []time.Duration{0, 5 * time.Second, 16 * time.Second}; !slices.Equal(at, want) {
+			t.Errorf("passes at %v, want %v", at, want)
+		}
+		if err := g.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
