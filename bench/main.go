@@ -52,7 +52,7 @@ var measures = []measure{
 }
 
 // onRequest are measures that take long: they run when they are named.
-var onRequest = []string{"fleet10k", "containers"}
+var onRequest = []string{"fleet10k", "containers", "reconcile"}
 
 // children are what the command does when it starts itself.
 var children = map[string]func(ctx context.Context, dir string) error{
