@@ -94,7 +94,7 @@ func (a *Act) Propose(ctx context.Context, workloadID string, op workload.Operat
 		proposer = why.OnBehalf
 	}
 	id := ops.NewID(ops.ActionID)
-	plan := authority.Plan{ID: id, Verb: "workload." + string(op), Adapter: row.Driver, TargetHost: row.HostID, Target: row.Name, Generation: row.Generation,
+	plan := authority.Plan{ID: id, Verb: op.Verb(), Adapter: row.Driver, TargetHost: row.HostID, Target: row.Name, Generation: row.Generation,
 		Expiry: now.Add(planLife).Truncate(time.Millisecond), IdempotencyKey: id, Reason: why.Reason, Proposer: proposer}
 	if row.Observed == workload.Running || row.Observed == workload.Paused || row.Observed == workload.Stopped {
 		plan.Preconditions = map[string]string{"observed": string(row.Observed)}

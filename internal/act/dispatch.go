@@ -67,7 +67,7 @@ func (a *Act) dispatch(ctx context.Context, now time.Time, x ops.Action, agent A
 	if err := json.Unmarshal(x.Plan, &plan); err != nil {
 		return err
 	}
-	op := workload.Operation(plan.Verb[len("workload."):])
+	op, _ := workload.OfVerb(plan.Verb) // what is none is refused below as senseless
 	refused := ""
 	err := a.Store.Tx(ctx, now, func(tx *store.Tx) error {
 		before, err := tx.WorkloadRow(ctx, x.WorkloadID)
@@ -277,12 +277,13 @@ func (a *Act) giveBack(ctx context.Context, tx *store.Tx, before store.WorkloadR
 	}
 	sequence, _ := strconv.ParseInt(r.After["sequence"], 10, 64) // 0 when it does not say
 	after := before
-	next, err := workload.End(before.Row, workload.Receipt{Op: workload.Operation(x.Verb[len("workload."):]), ActionID: x.ID, Fence: x.Fence, Outcome: outcome,
+	op, _ := workload.OfVerb(x.Verb)
+	next, err := workload.End(before.Row, workload.Receipt{Op: op, ActionID: x.ID, Fence: x.Fence, Outcome: outcome,
 		Observed: workload.State(r.After["observed"]), RawLabel: r.After["raw_label"], Sequence: sequence})
 	if err != nil {
 		return nil // the lease has ended otherwise
 	}
-	after.Row, after.Reason = next, x.Verb[len("workload."):]+" "+string(outcome)
+	after.Row, after.Reason = next, string(op)+" "+string(outcome)
 	_, err = tx.SaveWorkload(ctx, &after, "end", before, store.Why{Actor: actor, OnBehalf: x.ProposedBy, Reason: after.Reason, Facts: map[string]string{"action": x.ID}})
 	return err
 }

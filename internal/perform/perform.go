@@ -170,9 +170,6 @@ func (p *Performer) Perform(ctx context.Context, text []byte, approvers [][]byte
 	return p.begin(ticket, driver, op, before)
 }
 
-// VerbPrefix begins the verbs of operations on workloads.
-const VerbPrefix = "workload."
-
 // able answers who carries a plan out. The grammar is closed: a parameter
 // that nobody knows is refused.
 func (p *Performer) able(plan authority.Plan) (Driver, workload.Operation, error) {
@@ -180,11 +177,8 @@ func (p *Performer) able(plan authority.Plan) (Driver, workload.Operation, error
 	if !ok {
 		return nil, "", ops.Errorf(ops.Forbidden, "this host has no driver %q", plan.Adapter)
 	}
-	if len(plan.Verb) <= len(VerbPrefix) || plan.Verb[:len(VerbPrefix)] != VerbPrefix {
-		return nil, "", ops.Errorf(ops.Forbidden, "the verb %q is not known here", plan.Verb)
-	}
-	op := workload.Operation(plan.Verb[len(VerbPrefix):])
-	if workload.Grace(op) == 0 || op == workload.Remove {
+	op, known := workload.OfVerb(plan.Verb)
+	if !known || op == workload.Remove {
 		return nil, "", ops.Errorf(ops.Forbidden, "the verb %q is not known here", plan.Verb)
 	}
 	if len(plan.Params) > 0 {

@@ -3,6 +3,7 @@ package workload
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"reeve/internal/ops"
@@ -187,4 +188,17 @@ func sawAfter(row Row, r Receipt) Row {
 	}
 	row.MissingReports, row.MissingSince = 0, time.Time{}
 	return row
+}
+
+// verbPrefix begins the verbs of plans that are operations.
+const verbPrefix = "workload."
+
+// Verb answers the operation as the verb of a plan.
+func (op Operation) Verb() string { return verbPrefix + string(op) }
+
+// OfVerb answers the operation of a plan's verb; ok is false for a verb that
+// is none.
+func OfVerb(verb string) (op Operation, ok bool) {
+	name, ok := strings.CutPrefix(verb, verbPrefix)
+	return Operation(name), ok && Grace(Operation(name)) > 0
 }
