@@ -162,7 +162,13 @@ func (s *session) options() (agent.Options, error) {
 
 func (s *session) joinVerb() *cobra.Command {
 	var j agent.Joining
-	c := &cobra.Command{Use: "join ADDRESS", Short: "Let this host join a server, with the line that `reeve host add` prints", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "join ADDRESS", Short: "Let this host join a server, with the line that `reeve host add` prints",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return ops.Errorf(ops.Invalid, "paste the whole line that `reeve host add NAME` prints on the server: it names one address")
+			}
+			return nil
+		},
 		Example: "  reeve-agent join reeve://10.0.0.2:7434 --token rvj_... --authority sha256:...",
 		RunE: func(c *cobra.Command, args []string) error {
 			o, err := s.options()
