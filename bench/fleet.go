@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"reeve/bench/crowd"
+	"reeve/internal/reconcile"
 )
 
 const (
@@ -173,8 +174,9 @@ func (b *bench) fleet(ctx context.Context, w crowding) error {
 	if err := gather(ctx, c, w.agents, w.over+time.Minute); err != nil {
 		return err
 	}
-	// The first reports make every resource and series, which happens once.
-	if err := pause(ctx, w.every+10*time.Second); err != nil {
+	// The first reports make every resource and series, the first lists every
+	// workload, which happens once.
+	if err := pause(ctx, w.every+reconcile.Every+10*time.Second); err != nil {
 		return err
 	}
 	c.Take()

@@ -3,11 +3,11 @@ package fleet
 import (
 	"context"
 	"maps"
-	"sync"
+	"slices"
 	"time"
 
+	"reeve/internal/loop"
 	"reeve/internal/ops"
-	"reeve/internal/pki"
 	"reeve/internal/store"
 )
 
@@ -74,6 +74,27 @@ func (f *Fleet) flush(ctx context.Context) error {
 	if len(clocks) == 0 {
 		return nil
 	}
+	for part := range slices.Chunk(clocks, batch) {
+		if err := f.write(ctx, now, part, moved); err != nil {
+			return err
+		}
+	}
+	if err := f.expel(ctx); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, h := range f.heard {
+		if here.Sub(h.beat) > time.Minute { // it is written, and another server may have the host
+			delete(f.heard, id)
+			delete(f.written, id)
+		}
+	}
+	return nil
+}
+
+// write writes some of the clocks that moved; reports wait for a transaction.
+func (f *Fleet) write(ctx context.Context, now time.Time, clocks []store.Clock, moved map[string]heard) (err error) {
 	var placed []string
 	err = f.store.Tx(ctx, now, func(tx *store.Tx) error {
 		if err := tx.SaveClocks(ctx, clocks); err != nil {
@@ -85,20 +106,13 @@ func (f *Fleet) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := f.expel(ctx); err != nil {
-		return err
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, id := range placed {
 		f.placed[id] = true
 	}
-	maps.Copy(f.written, moved)
-	for id, h := range f.heard {
-		if here.Sub(h.beat) > time.Minute { // it is written, and another server may have the host
-			delete(f.heard, id)
-			delete(f.written, id)
-		}
+	for _, c := range clocks {
+		f.written[c.HostID] = moved[c.HostID]
 	}
 	return nil
 }
@@ -188,7 +202,7 @@ func (f *Fleet) expel(ctx context.Context) error {
 		return err
 	}
 	for id, s := range here {
-		if keys[id] != pki.Fingerprint(s.peer.Cert) {
+		if keys[id] != s.keyID {
 			s.peer.Close()
 		}
 	}
@@ -209,15 +223,6 @@ func (f *Fleet) ping(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	f.mu.Unlock()
-	turn := make(chan struct{}, pingers)
-	var wg sync.WaitGroup
-	for _, s := range due {
-		turn <- struct{}{}
-		wg.Go(func() {
-			s.prove(ctx)
-			<-turn
-		})
-	}
-	wg.Wait()
+	loop.Spread(ctx, due, pingEvery/2, pingers, func(s *session) { s.prove(ctx) })
 	return nil
 }

@@ -16,7 +16,7 @@ const JudgeEvery = 5 * time.Second
 const (
 	monitorLease = "fleet_monitor"
 	leaseLife    = 3 * JudgeEvery
-	// batch is how many hosts are moved in one transaction.
+	// batch is how many hosts are written in one transaction.
 	batch = 200
 )
 

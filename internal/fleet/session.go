@@ -33,6 +33,7 @@ type session struct {
 	f      *Fleet
 	peer   *link.Peer
 	id     string // of the host
+	keyID  string // of its certificate
 	down   link.Commander
 	number *number
 
@@ -47,7 +48,7 @@ type session struct {
 
 // Open takes a connection in; it counts from its hello on.
 func (k keeper) Open(p *link.Peer) (linkpbconnect.UplinkHandler, func()) {
-	s := &session{f: k.f, peer: p, id: p.Cert.Subject.CommonName, down: link.Readable(p.Down)}
+	s := &session{f: k.f, peer: p, id: p.Cert.Subject.CommonName, keyID: pki.Fingerprint(p.Cert), down: link.Readable(p.Down)}
 	s.number = k.f.numberOf(s.id)
 	return s, func() { k.f.ended(s) }
 }
@@ -147,7 +148,7 @@ func (s *session) known(ctx context.Context) (ops.Host, error) {
 		return h, err
 	case h.State == ops.HostRemoved:
 		return h, ops.Errorf(ops.Forbidden, "the host was removed from Reeve; to have it back, ask for a line: `reeve host add %s`", h.Name)
-	case h.State == ops.HostPending, h.KeyID != pki.Fingerprint(s.peer.Cert):
+	case h.State == ops.HostPending, h.KeyID != s.keyID:
 		return h, ops.Errorf(ops.Forbidden, "the certificate of the host was revoked; ask for a line to join again: `reeve host add %s`", h.Name)
 	}
 	return h, nil

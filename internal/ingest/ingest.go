@@ -41,6 +41,7 @@ type Ingest struct {
 type host struct {
 	mu    sync.Mutex
 	known map[ops.ResourceKey]*entry // nil when it must be read again
+	refs  map[string][]tsdb.Ref      // of each collector's samples, as they came last
 }
 
 // Stats count what was taken in since the start.
@@ -114,7 +115,7 @@ func (in *Ingest) host(key string) *host {
 	defer in.mu.Unlock()
 	h := in.hosts[key]
 	if h == nil {
-		h = &host{known: map[ops.ResourceKey]*entry{}}
+		h = &host{known: map[ops.ResourceKey]*entry{}, refs: map[string][]tsdb.Ref{}}
 		in.hosts[key] = h
 	}
 	return h
@@ -258,17 +259,51 @@ var placeLabel = map[ops.Kind]string{
 func (in *Ingest) samples(h *host, r ops.Report) (all []tsdb.Sample, bad int64) {
 	for _, o := range r.Observations {
 		all = slices.Grow(all, len(o.Samples))
-		for _, s := range o.Samples {
-			e := h.known[s.Resource]
+		refs := h.refs[o.Collector]
+		if len(refs) != len(o.Samples) {
+			refs = slices.Grow(refs, len(o.Samples))[:len(o.Samples)]
+			h.refs[o.Collector] = refs
+		}
+		var e *entry
+		var of ops.ResourceKey
+		for i, s := range o.Samples {
+			if s.Resource != of {
+				e, of = h.known[s.Resource], s.Resource
+			}
 			if e == nil || math.IsNaN(s.Value) || math.IsInf(s.Value, 0) {
 				bad++
 				continue
 			}
-			ref := in.metrics.Ref(e.resource.HostName, e.resource.ID, s.Metric, e.labels(s))
-			all = append(all, tsdb.Sample{Ref: ref, At: s.At, Value: s.Value})
+			if !e.has(refs[i], s) {
+				refs[i] = in.metrics.Ref(e.resource.HostName, e.resource.ID, s.Metric, e.labels(s))
+			}
+			all = append(all, tsdb.Sample{Ref: refs[i], At: s.At, Value: s.Value})
 		}
 	}
 	return all, bad
+}
+
+// has says whether a series is that of a sample: a collector's samples mostly
+// come in the same order.
+func (e *entry) has(ref tsdb.Ref, s ops.Sample) bool {
+	if ref.Resource() != e.resource.ID || ref.Metric() != s.Metric || ref.Host() != e.resource.HostName {
+		return false
+	}
+	own, place, n := ref.Labels(), placeLabel[e.resource.Kind], len(s.Labels)
+	if place != "" {
+		if own[place] != e.resource.Name {
+			return false
+		}
+		if _, both := s.Labels[place]; !both {
+			n++
+		}
+	}
+	for name, value := range s.Labels {
+		if was, ok := own[name]; name != place && (!ok || was != value) {
+			return false
+		}
+	}
+	return len(own) == n
 }
 
 // labels answers the labels of a sample's series: its own, and the name of

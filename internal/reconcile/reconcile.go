@@ -97,37 +97,35 @@ func (r *Reconcile) Soon(host string) {
 // pass asks the hosts whose turn it is. One that does not answer holds up
 // nobody, and nothing is concluded about it.
 func (r *Reconcile) pass(ctx context.Context) error {
-	now := time.Now()
-	turn := make(chan struct{}, atOnce)
-	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
 	agents := r.Agents()
-	for id, agent := range agents {
-		r.mu.Lock()
-		x := r.hosts[id]
-		due := x.agent != agent || now.Sub(x.at) >= Every
-		if due {
-			x.at, x.agent = now, agent
-			r.hosts[id] = x
+	loop.Spread(ctx, r.due(agents), look/2, atOnce, func(id string) {
+		if err := r.Host(ctx, id, agents[id]); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			failed = errors.Join(failed, err)
 		}
-		r.mu.Unlock()
-		if !due {
-			continue
-		}
-		turn <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-turn }()
-			if err := r.Host(ctx, id, agent); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = errors.Join(failed, err)
-			}
-		})
-	}
-	wg.Wait()
+	})
 	r.forget(agents)
 	return failed
+}
+
+// due answers the hosts whose turn it is, and notes that it was.
+func (r *Reconcile) due(agents map[string]Agent) (ids []string) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, agent := range agents {
+		x := r.hosts[id]
+		if x.agent == agent && now.Sub(x.at) < Every {
+			continue
+		}
+		x.at, x.agent = now, agent
+		r.hosts[id] = x
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 func (r *Reconcile) forget(agents map[string]Agent) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -62,11 +63,17 @@ func (w *where) text() string {
 	return " WHERE " + strings.Join(w.parts, " AND ")
 }
 
+// yieldEvery is after how many rows of a long list others get the core.
+const yieldEvery = 64
+
 // collectRows reads and closes rows.
 func collectRows[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	defer rows.Close()
 	all := []T{}
 	for rows.Next() {
+		if len(all)%yieldEvery == yieldEvery-1 {
+			runtime.Gosched()
+		}
 		x, err := scan(rows)
 		if err != nil {
 			return nil, err

@@ -94,12 +94,24 @@ type found struct {
 	points []ops.Point
 }
 
+// ofResources matches every series of a resource, and none that others wrote.
+var ofResources = labels.MustNewMatcher(labels.MatchNotEqual, ResourceLabel, "")
+
 func (s selection) matchers() ([]*labels.Matcher, error) {
-	all := []*labels.Matcher{labels.MustNewMatcher(labels.MatchNotEqual, ResourceLabel, "")}
+	m, err := s.named()
+	if err != nil || m == nil {
+		return []*labels.Matcher{ofResources}, err
+	}
+	return []*labels.Matcher{ofResources, m}, nil
+}
+
+// named matches the metrics; nil stands for all.
+func (s selection) named() (*labels.Matcher, error) {
 	switch len(s.metrics) {
 	case 0:
+		return nil, nil
 	case 1:
-		all = append(all, labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, s.metrics[0]))
+		return labels.NewMatcher(labels.MatchEqual, labels.MetricName, s.metrics[0])
 	default:
 		quoted := make([]string, len(s.metrics))
 		for i, metric := range s.metrics {
@@ -109,9 +121,8 @@ func (s selection) matchers() ([]*labels.Matcher, error) {
 		if err != nil {
 			return nil, fmt.Errorf("match metrics: %w", err)
 		}
-		all = append(all, m)
+		return m, nil
 	}
-	return all, nil
 }
 
 // ownLabels answers what distinguishes a series among those of its resource.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -24,12 +25,20 @@ func (e *embedded) scan(ctx context.Context, sel selection, yield func(found) er
 	if err := e.usable(); err != nil {
 		return err
 	}
-	ms, err := sel.matchers()
+	m, err := sel.named()
 	if err != nil {
 		return err
 	}
+	// To match a label that nearly every series has costs more than to look.
+	ms := []*labels.Matcher{m}
+	if m == nil {
+		ms[0] = ofResources
+	}
 	var points []ops.Point
 	return each(ctx, e.raw, window{sel.from.UnixMilli(), sel.to.UnixMilli()}, ms, func(ls labels.Labels, it chunkenc.Iterator) error {
+		if ls.Get(ResourceLabel) == "" {
+			return nil
+		}
 		points = points[:0]
 		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
 			if kind != chunkenc.ValFloat {
@@ -50,6 +59,9 @@ func (e *embedded) scan(ctx context.Context, sel selection, yield func(found) er
 // window is a span of time in milliseconds, both ends included.
 type window struct{ from, to int64 }
 
+// yieldEvery is after how many series others get the core.
+const yieldEvery = 32
+
 // each reads one series of a database after the other; the gate must be held.
 func each(ctx context.Context, one *promtsdb.DB, w window, ms []*labels.Matcher, read func(labels.Labels, chunkenc.Iterator) error) (err error) {
 	q, err := one.Querier(w.from, w.to)
@@ -60,9 +72,12 @@ func each(ctx context.Context, one *promtsdb.DB, w window, ms []*labels.Matcher,
 	hints := &storage.SelectHints{Start: w.from, End: w.to}
 	set := q.Select(ctx, false, hints, ms...)
 	var it chunkenc.Iterator
-	for set.Next() {
+	for n := 1; set.Next(); n++ {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if n%yieldEvery == 0 {
+			runtime.Gosched()
 		}
 		s := set.At()
 		it = s.Iterator(it)
