@@ -207,15 +207,10 @@ func (s *session) runVerb() *cobra.Command {
 	c := &cobra.Command{Use: "run", Short: "Watch this host until interrupted", Args: cobra.NoArgs,
 		Example: "  reeve-agent run\n  reeve-agent run --label rack=b2 --alarm https://ntfy.sh/my-topic",
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := s.options()
+			o, log, err := s.begin()
 			if err != nil {
 				return err
 			}
-			log, err := s.log()
-			if err != nil {
-				return err
-			}
-			agent.SaveMemory()
 			a, err := agent.New(log, o)
 			if err != nil {
 				return err
@@ -238,6 +233,17 @@ func (s *session) runVerb() *cobra.Command {
 	return c
 }
 
+// begin answers what a part that stays is made of.
+func (s *session) begin() (agent.Options, *slog.Logger, error) {
+	agent.SaveResources()
+	o, err := s.options()
+	if err != nil {
+		return o, nil, err
+	}
+	log, err := s.log()
+	return o, log, err
+}
+
 func (s *session) log() (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.level)); err != nil {
@@ -253,15 +259,10 @@ changes need, without a network. It believes neither the server nor the watching
 order carries the signature of an approver whose root came with the line to join with.`,
 		Example: "  reeve-agent perform",
 		RunE: func(c *cobra.Command, _ []string) error {
-			o, err := s.options()
+			o, log, err := s.begin()
 			if err != nil {
 				return err
 			}
-			log, err := s.log()
-			if err != nil {
-				return err
-			}
-			agent.SaveMemory()
 			return agent.Perform(c.Context(), log, o, s.socket)
 		}}
 	c.Flags().StringVar(&s.socket, "socket", agent.PerformSocket, "where to listen")

@@ -3,6 +3,7 @@ package collectors
 import (
 	"bytes"
 	"encoding/json"
+	"golang.org/x/sys/unix"
 	"math"
 	"os"
 	"path/filepath"
@@ -212,6 +213,16 @@ func FuzzParseListening(f *testing.F) {
 			if !s.addr.IsValid() || s.addr.Port() == 0 {
 				t.Fatalf("%v", s.addr)
 			}
+		}
+	})
+}
+
+func FuzzParseDiag(f *testing.F) {
+	f.Add(make([]byte, diagAnswer))
+	f.Add(append([]byte{unix.AF_INET6, 10, 0, 0, 0x1f, 0x90}, make([]byte, diagAnswer)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if s, ok := parseDiag(b); ok && (!s.addr.IsValid() || s.addr.Port() == 0) {
+			t.Fatalf("%v", s.addr)
 		}
 	})
 }

@@ -101,8 +101,14 @@ func (t *tlsListeners) Collect(ctx context.Context, out *collect.Batch) error {
 	return nil
 }
 
-// listening answers the listening sockets of the host.
+// listening answers the listening sockets of the host, from its files where
+// the kernel does not answer.
 func (t *tlsListeners) listening() ([]tlsSocket, error) {
+	if t.env.Proc == "/proc" { // and not that of another network namespace
+		if all, err := listeningSockets(); err == nil {
+			return all, nil
+		}
+	}
 	var all []tlsSocket
 	for _, file := range []string{"tcp", "tcp6"} {
 		f, err := os.Open(t.env.ProcPath("net", file))

@@ -20,8 +20,14 @@ import (
 )
 
 const (
-	// tick is how often the worker looks for collectors that are due.
+	// tick is how far apart two looks for collectors that are due are at
+	// least, so that those which are due within one begin together: on a host
+	// with little to do, to wake up costs more than what is done.
 	tick = time.Second
+	// look is how far apart they are at most.
+	look = 10 * time.Second
+	// handEvery is how often what could not be handed over is offered again.
+	handEvery = 5 * time.Second
 	// leastEvery is the shortest period that a setting can ask for.
 	leastEvery = time.Second
 	// handTimeout bounds one try to hand a report over.
@@ -63,7 +69,10 @@ type Worker struct {
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 	handing *loop.Loop
-	mu      sync.Mutex // guards the jobs' state and first
+	looking *loop.Loop
+	began   time.Time  // of the first look
+	mu      sync.Mutex // guards the jobs' state, first and wake
+	wake    *time.Timer
 	one     sync.Mutex // hands over
 	pending *ops.Report
 	number  int64
@@ -95,12 +104,13 @@ func New(log *slog.Logger, o Options) (*Worker, error) {
 func (w *Worker) Loops() []*loop.Loop {
 	w.handing = &loop.Loop{
 		Name: "hand_over", Doc: "Hands what the collectors saw over to the server.",
-		Every: tick, Timeout: handTimeout, Pass: w.handOver,
+		Every: handEvery, Timeout: handTimeout, Pass: w.handOver,
 	}
-	return []*loop.Loop{{
+	w.looking = &loop.Loop{
 		Name: "gather", Doc: "Starts the collectors that are due and watches those that run.",
-		Every: tick, Pass: w.pass,
-	}, w.handing}
+		Every: look, Pass: w.pass,
+	}
+	return []*loop.Loop{w.looking, w.handing}
 }
 
 // Run supervises the worker's passes until ctx ends, for a process that has
@@ -122,6 +132,11 @@ func (w *Worker) Run(ctx context.Context) error {
 // do not stop.
 func (w *Worker) Close(ctx context.Context) error {
 	w.stop()
+	w.mu.Lock()
+	if w.wake != nil {
+		w.wake.Stop()
+	}
+	w.mu.Unlock()
 	done := make(chan struct{})
 	go func() { w.wg.Wait(); close(done) }()
 	select {
@@ -149,27 +164,49 @@ func (w *Worker) pass(context.Context) error {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	tell := func(j *job) {
+		j.told = now
+		w.buffer.add(j.health(w.host, now, nil))
+		w.handing.Wake()
+	}
 	for i, j := range w.jobs {
 		switch {
 		case j.disabled:
 			if now.Sub(j.told) >= tellAgain {
-				j.told = now
-				w.buffer.add(j.health(w.host, now, nil))
+				tell(j)
 			}
 		case j.running:
 			if j.noticeStuck(now) {
 				w.log.Warn("collector does not stop", "collector", j.def.Name, "since", j.started)
 			}
 			if j.stuck && now.Sub(j.told) >= j.every {
-				j.told = now
-				w.buffer.add(j.health(w.host, now, nil))
+				tell(j)
 			}
 		case !now.Before(j.next):
 			w.start(j, now, w.delay(i))
 		}
 	}
-	w.first = false
+	if w.first {
+		w.first, w.began = false, now
+	}
+	w.lookAgain(now)
 	return nil
+}
+
+// lookAgain sees to it that the next look is when something is to do, at a
+// whole number of ticks after the first.
+func (w *Worker) lookAgain(now time.Time) {
+	next := now.Add(look)
+	for _, j := range w.jobs {
+		if at := j.due(); !at.IsZero() && at.Before(next) {
+			next = at
+		}
+	}
+	ticks := max((next.Sub(w.began)+tick-1)/tick, now.Sub(w.began)/tick+1)
+	if w.wake != nil {
+		w.wake.Stop()
+	}
+	w.wake = time.AfterFunc(w.began.Add(ticks*tick).Sub(now), w.looking.Wake)
 }
 
 // delay spreads the first passes of collectors that cost something over the

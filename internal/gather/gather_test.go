@@ -117,7 +117,8 @@ func TestCollectorsRunAtTheirPace(t *testing.T) {
 			return nil
 		})
 		slow := definition("b", d.Open(collect.Env{}).Collect)
-		in := run(t, map[string]Setting{"b": {Every: 30 * time.Second}}, d, slow)
+		fast := definition("c", d.Open(collect.Env{}).Collect)
+		in := run(t, map[string]Setting{"b": {Every: 30 * time.Second}, "c": {Every: 2 * time.Second}}, d, slow, fast)
 		time.Sleep(59*time.Second + 500*time.Millisecond)
 		synctest.Wait()
 		if n := len(in.of("a")); n != 6 {
@@ -126,10 +127,13 @@ func TestCollectorsRunAtTheirPace(t *testing.T) {
 		if n := len(in.of("b")); n != 2 || in.of("b")[0].EveryMS != 30000 {
 			t.Errorf("%d passes in a minute at 30 s", n)
 		}
+		if n := len(in.of("c")); n != 30 {
+			t.Errorf("%d passes in a minute at 2 s", n)
+		}
 		if attrs, up := health(t, in.of("a"), "a"); attrs["state"] != "ok" || attrs["failures"] != "0" || attrs["every_ms"] != "10000" || up != 1 {
 			t.Errorf("%v up %v", attrs, up)
 		}
-		if len(in.reports[0].Observations) != 2 {
+		if len(in.reports[0].Observations) != 3 {
 			t.Error("what began together is not in one report")
 		}
 	})

@@ -78,6 +78,19 @@ func (j *job) begin(at time.Time) {
 	j.started, j.running = at, true
 }
 
+// due answers when the job is looked at next; zero if only now and then.
+func (j *job) due() time.Time {
+	switch {
+	case j.disabled:
+		return time.Time{}
+	case j.stuck:
+		return j.told.Add(j.every)
+	}
+	// While it runs, this is early enough to notice that it does not end: a
+	// pass that is missed is looked at every tick.
+	return j.next
+}
+
 // noticeStuck reports whether the collector has just been found to ignore the
 // end of its time.
 func (j *job) noticeStuck(now time.Time) bool {

@@ -2,9 +2,11 @@ package agent
 
 import (
 	"os"
-	"reeve/internal/command"
+	"runtime"
 	"runtime/debug"
 	"time"
+
+	"reeve/internal/command"
 )
 
 // ReadOnly says that this build cannot change anything.
@@ -17,14 +19,19 @@ const memoryLimit = 24 << 20
 // settled is when the start is over: what only it needed is given back.
 const settled = 5 * time.Second
 
-// SaveMemory tunes the collector of garbage for a small heap, unless the
-// environment says otherwise.
-func SaveMemory() {
+// SaveResources tunes the runtime for a process that should be hardly there,
+// unless the environment says otherwise: a small heap, and Go code on one
+// thread at a time, since what the agent does is many small things, and to
+// wake a second thread for one costs more than the thing.
+func SaveResources() {
 	time.AfterFunc(settled, debug.FreeOSMemory)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
 	}
 }
