@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"reeve/internal/collect"
 	"reeve/internal/collectors"
 )
 
@@ -42,11 +43,16 @@ func measureAgent(ctx context.Context, b *bench) error {
 	if err := b.agentAlone(ctx); err != nil {
 		return err
 	}
-	all := "Agent: processor over that of " + exporter
-	if err := b.agentBeside(ctx, Line{What: all, Bar: 1.5, Note: "all collectors and scrapes every 15 s"}, nil); err != nil {
+	what := "Agent: processor over that of " + exporter
+	if err := b.agentBeside(ctx, Line{What: what, Bar: 1.5, Note: "all collectors and scrapes every 15 s"}, func(d collect.Definition) (time.Duration, bool) { return scrape, true }); err != nil {
 		return err
 	}
-	return b.agentBeside(ctx, Line{What: all + ", of what both read", Note: "the collectors that it has too and scrapes every 15 s"}, alike)
+	if err := b.agentBeside(ctx, Line{What: what + ", dear collectors at their own paces", Note: "collectors every 15 s, those that are slower by themselves as they are, and scrapes every 15 s"},
+		func(d collect.Definition) (time.Duration, bool) { return max(scrape, d.Every), true }); err != nil {
+		return err
+	}
+	return b.agentBeside(ctx, Line{What: what + ", of what both read", Note: "the collectors that it has too and scrapes every 15 s"},
+		func(d collect.Definition) (time.Duration, bool) { return scrape, slices.Contains(alike, d.Name) })
 }
 
 // alike are the collectors that read what the exporter does.
@@ -257,9 +263,9 @@ func statusOf(pid int, name string) float64 {
 	return kb * 1024 / 1e6
 }
 
-// agentBeside measures agent and node exporter side by side, both every 15 s;
-// other collectors than those named, if any are, do not run.
-func (b *bench) agentBeside(ctx context.Context, line Line, only []string) error {
+// agentBeside measures agent and node exporter side by side; pace answers how
+// often a collector runs, and whether.
+func (b *bench) agentBeside(ctx context.Context, line Line, pace func(collect.Definition) (time.Duration, bool)) error {
 	if _, err := exec.LookPath(exporter); err != nil {
 		fmt.Printf("  %s is not installed: apt-get install %s\n", exporter, exporter)
 		return nil
@@ -271,7 +277,8 @@ func (b *bench) agentBeside(ctx context.Context, line Line, only []string) error
 	defer remove()
 	var paces strings.Builder
 	for _, d := range collectors.All() {
-		fmt.Fprintf(&paces, "  %s: {every: %s, enabled: %t}\n", d.Name, scrape, only == nil || slices.Contains(only, d.Name))
+		every, on := pace(d)
+		fmt.Fprintf(&paces, "  %s: {every: %s, enabled: %t}\n", d.Name, every, on)
 	}
 	g, err := b.invite(ctx, dir, "collectors:\n"+paces.String())
 	if err != nil {

@@ -119,7 +119,7 @@ func Command(p Program, name string) *cobra.Command {
 	root := &cobra.Command{Use: name, Short: "Watch this host for a Reeve server on another machine", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 		Long: `Watches this host and reports to a Reeve server. On the server, ` + "`reeve host add NAME`" + `
-prints the line to paste here once; then ` + "`" + name + ` run` + "`" + ` does the rest, best as a service.`,
+prints the line to paste here once; then ` + "`" + called + ` run` + "`" + ` does the rest, best as a service.`,
 		Example: "  " + called + " join reeve://10.0.0.2:7434 --token rvj_... --authority sha256:...\n  " + called + " run\n  " + called + " check"}
 	f := root.PersistentFlags()
 	f.StringVar(&s.data, "data", DataFolder, "folder of its identity and of what waits for the server")

@@ -3,6 +3,8 @@ package agentcli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -26,21 +28,31 @@ func (s *session) checkVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			checked := agent.Check(c.Context(), o, func(name string) {
-				if s.output != "json" {
-					fmt.Fprintf(s.p.Err, "\r\x1b[Ktrying %s", name)
-				}
-			})
+			begin := func(string) {}
+			if s.output != "json" && onTerminal(s.p.Err) {
+				begin = func(name string) { fmt.Fprintf(s.p.Err, "\r\x1b[K%s", name) }
+			}
+			checked := agent.Check(c.Context(), o, begin)
+			begin("")
 			if s.output == "json" {
 				return s.document(checked)
 			}
-			fmt.Fprint(s.p.Err, "\r\x1b[K")
 			s.show(checked)
 			if checked.Joined && !checked.Reached {
 				return ops.Errorf(ops.Unavailable, "the server is not reached")
 			}
 			return nil
 		}}
+}
+
+// onTerminal reports whether somebody looks on as it is written.
+func onTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func (s *session) show(c agent.Checked) {

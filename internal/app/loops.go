@@ -38,7 +38,7 @@ func (s *Server) addLoops() {
 	g.Add(s.single(&loop.Loop{Name: "declare", Doc: "Declares the workloads of the configuration: windows of time, compose files, hosts that have joined.",
 		Every: declareEvery, Pass: s.declareWorkloads}))
 	if s.config.Deadman != "" {
-		s.woken.deadman = g.Add(&loop.Loop{Name: "deadman", Doc: "Tells a service outside that Reeve lives.", Every: deadmanEvery, Pass: s.pingDeadman})
+		s.woken.deadman = g.Add(&loop.Loop{Name: "deadman", Doc: "Tells a service outside that Reeve lives.", Every: deadmanEvery, Steady: true, Pass: s.pingDeadman})
 	}
 	for _, l := range slices.Concat(s.notifier.Loops(), s.patrol.Loops(), s.investigate.Loops()) {
 		g.Add(s.single(l))

@@ -33,7 +33,10 @@ type Loop struct {
 	// Rest is how many times as long as a pass took nobody can wake the next:
 	// what takes long on a large estate must not take all of a core.
 	Rest int
-	Pass func(context.Context) error
+	// Steady says that passes that fail do not grow rarer: somebody outside
+	// counts on their rhythm.
+	Steady bool
+	Pass   func(context.Context) error
 
 	wake chan struct{}
 	mu   sync.Mutex
@@ -169,7 +172,7 @@ func (l *Loop) rest(ctx context.Context, took time.Duration) {
 // that loops that failed together do not retry together.
 func (l *Loop) wait() time.Duration {
 	failures := l.Status().Failures
-	if failures == 0 {
+	if failures == 0 || l.Steady {
 		return l.Every
 	}
 	d := min(l.Every<<min(failures, 8), max(l.Every, maxBackoff))

@@ -118,3 +118,19 @@ func TestALongPassIsFollowedByRest(t *testing.T) {
 		}
 	})
 }
+
+func TestASteadyLoopKeepsItsPaceWhenItFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := loop.NewGroup(quiet)
+		n := 0
+		g.Add(&loop.Loop{Name: "x", Every: time.Minute, Steady: true, Pass: func(context.Context) error {
+			n++
+			return errors.New("down")
+		}})
+		g.Start(t.Context())
+		time.Sleep(10*time.Minute + time.Second)
+		if err := g.Stop(t.Context()); err != nil || n != 11 {
+			t.Fatal(n, err)
+		}
+	})
+}

@@ -65,6 +65,7 @@ type Action struct {
 	State      ActionState     `json:"state" enum:"awaiting_approval,approved,dispatching,running,succeeded,failed,unknown,rejected,expired,withdrawn,superseded"`
 	Verb       string          `json:"verb"`
 	HostID     string          `json:"host_id"`
+	HostName   string          `json:"host_name" doc:"What the host is called; what is signed is its ID."`
 	WorkloadID string          `json:"workload_id"`
 	Plan       json.RawMessage `json:"plan" doc:"What is to be done, as it is hashed and signed."`
 	PlanHash   string          `json:"plan_hash"`

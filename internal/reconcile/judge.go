@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"reeve/internal/linkpb"
@@ -50,8 +51,11 @@ func (r *Reconcile) judge(now time.Time, host ops.Host, rows []store.WorkloadRow
 	var changes []change
 	for _, row := range rows {
 		list, ok := lists[row.Driver]
-		if !ok {
-			continue // nothing was said of this driver
+		if !ok { // nothing was said of this driver, and nothing follows
+			if c, changed := unlisted(row, host); changed {
+				changes = append(changes, c)
+			}
+			continue
 		}
 		if c, changed := judgeRow(now, row, list, managed[row.Driver]); changed {
 			changes = append(changes, c)
@@ -72,6 +76,17 @@ func (r *Reconcile) judge(now time.Time, host ops.Host, rows []store.WorkloadRow
 		}
 	}
 	return changes
+}
+
+// notThere begins the reason of a declared row whose driver the agent does not
+// find: nobody can tell what it is.
+const notThere = "the agent does not find "
+
+// unlisted says so of a declared row.
+func unlisted(row store.WorkloadRow, host ops.Host) (change, bool) {
+	after := row
+	after.Reason = notThere + row.Driver + " on " + host.Name + ": `reeve-agent check` there says what it sees"
+	return change{row, after}, row.Desired != workload.Undeclared && row.Reason != after.Reason
 }
 
 func judgeRow(now time.Time, row store.WorkloadRow, list workload.List, managed bool) (change, bool) {
@@ -100,7 +115,7 @@ func judgeRow(now time.Time, row store.WorkloadRow, list workload.List, managed 
 	case after.UpSince.IsZero():
 		after.UpSince = now
 	}
-	same := maps.Equal(after.Problems, row.Problems) && after.UpSince.Equal(row.UpSince)
+	same := maps.Equal(after.Problems, row.Problems) && after.UpSince.Equal(row.UpSince) && !strings.HasPrefix(row.Reason, notThere)
 	if same && (!v.Changed || v.Routine) && row.Version > 0 {
 		return change{}, false
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type host struct {
 	// meanwhile is done after the rows were read and before the list comes.
 	meanwhile func()
 	frozen    bool // the number of the list does not rise
+	without   bool // the engine is not there
 }
 
 func (h *host) Workloads(context.Context, *linkpb.WorkloadsRequest) (*linkpb.WorkloadsResponse, error) {
@@ -38,6 +40,9 @@ func (h *host) Workloads(context.Context, *linkpb.WorkloadsRequest) (*linkpb.Wor
 	if !h.frozen {
 		h.sequence++
 		h.at = h.at.Add(reconcile.Every)
+	}
+	if h.without {
+		return &linkpb.WorkloadsResponse{Sequence: h.sequence, AtMs: h.at.UnixMilli()}, nil
 	}
 	l := &linkpb.DriverList{Driver: "docker", Complete: !h.partial}
 	for name, label := range h.things {
@@ -155,6 +160,28 @@ func TestWhatShouldRunAndDoesNotIsAProblemAndNothingIsDone(t *testing.T) {
 		h.things["nginx"] = "running"
 		b.pass("web1")
 		b.problems("web1/nginx")
+	})
+}
+
+func TestWhatCannotBeListedSaysSoUntilItIs(t *testing.T) {
+	each(t, func(b *bench) {
+		b.declare("web1", "shop", workload.Running)
+		h := b.hosts["web1"]
+		h.without = true
+		b.pass("web1")
+		first := b.see("web1/shop")
+		if !strings.Contains(first.Reason, "does not find docker on web1") || first.Observed != string(workload.Unknown) || len(first.Problems) > 0 {
+			t.Fatalf("%+v", first)
+		}
+		b.pass("web1")
+		if again := b.see("web1/shop"); again.Version != first.Version {
+			t.Fatal("the same news were written twice")
+		}
+		h.without, h.things["shop"] = false, "running"
+		b.pass("web1")
+		if r := b.see("web1/shop"); strings.Contains(r.Reason, "does not find") || r.Observed != string(workload.Running) {
+			t.Fatalf("%+v", r)
+		}
 	})
 }
 

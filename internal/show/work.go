@@ -119,9 +119,18 @@ func Action(p *term.Page, a ActionAnswer) {
 	}
 }
 
+// hostText names the host of a plan: the signature is for its ID, the name is
+// what the server calls it.
+func hostText(a ops.Action, plan authority.Plan) string {
+	if a.HostName == "" || a.HostID != plan.TargetHost {
+		return plan.TargetHost
+	}
+	return a.HostName + " (" + plan.TargetHost + ")"
+}
+
 // Plan shows what is to be signed.
 func Plan(p *term.Page, a ops.Action, plan authority.Plan) {
-	rows := [][2]string{{"action", a.ID}, {"does", plan.Verb}, {"to", plan.Adapter + " " + plan.Target}, {"on host", plan.TargetHost}}
+	rows := [][2]string{{"action", a.ID}, {"does", plan.Verb}, {"to", plan.Adapter + " " + plan.Target}, {"on host", hostText(a, plan)}}
 	for _, name := range slices.Sorted(maps.Keys(plan.Preconditions)) {
 		rows = append(rows, [2]string{"only while", name + " is " + plan.Preconditions[name]})
 	}

@@ -11,14 +11,14 @@ import (
 )
 
 const actionColumns = `id, state, verb, host_id, workload_id, plan, plan_hash, reason, proposed_by, proposed_ms, expires_ms, approval, approved_by, approved_ms,
-	fence, server, deadline_ms, receipt, why, ended_ms, version`
+	fence, server, deadline_ms, receipt, why, ended_ms, version, COALESCE((SELECT name FROM host WHERE host.id = action.host_id), '')`
 
 func scanAction(row interface{ Scan(...any) error }) (ops.Action, error) {
 	var a ops.Action
 	var plan, approval, receipt string
 	var proposed, expires, approved, deadline, ended int64
 	err := row.Scan(&a.ID, &a.State, &a.Verb, &a.HostID, &a.WorkloadID, &plan, &a.PlanHash, &a.Reason, &a.ProposedBy, &proposed, &expires, &approval, &a.ApprovedBy, &approved,
-		&a.Fence, &a.Server, &deadline, &receipt, &a.Why, &ended, &a.Version)
+		&a.Fence, &a.Server, &deadline, &receipt, &a.Why, &ended, &a.Version, &a.HostName)
 	a.Plan, a.Approval, a.Receipt = raw(plan), raw(approval), raw(receipt)
 	a.ProposedAt, a.ExpiresAt, a.ApprovedAt, a.Deadline, a.EndedAt = fromMS(proposed), fromMS(expires), fromMS(approved), fromMS(deadline), fromMS(ended)
 	return a, err
