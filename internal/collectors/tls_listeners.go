@@ -21,6 +21,7 @@ import (
 	"reeve/internal/collect"
 	"reeve/internal/ops"
 	"reeve/internal/redact"
+	"reeve/internal/sockdiag"
 )
 
 var _ = all.Add(collect.Definition{
@@ -103,13 +104,13 @@ func (t *tlsListeners) Collect(ctx context.Context, out *collect.Batch) error {
 
 // listening answers the listening sockets of the host, from its files where
 // the kernel does not answer.
-func (t *tlsListeners) listening() ([]tlsSocket, error) {
+func (t *tlsListeners) listening() ([]sockdiag.Socket, error) {
 	if t.env.Proc == "/proc" { // and not that of another network namespace
-		if all, err := listeningSockets(); err == nil {
+		if all, err := sockdiag.Listening(); err == nil {
 			return all, nil
 		}
 	}
-	var all []tlsSocket
+	var all []sockdiag.Socket
 	for _, file := range []string{"tcp", "tcp6"} {
 		f, err := os.Open(t.env.ProcPath("net", file))
 		if missing(err) {
@@ -132,7 +133,7 @@ func (t *tlsListeners) listening() ([]tlsSocket, error) {
 
 // follow takes up new listeners and forgets those that are gone. One that was
 // opened anew, by a restarted service, is asked again.
-func (t *tlsListeners) follow(sockets []tlsSocket, now time.Time) {
+func (t *tlsListeners) follow(sockets []sockdiag.Socket, now time.Time) {
 	there := t.byAddress(sockets)
 	for addr, inodes := range there {
 		l := t.known[addr]
@@ -155,18 +156,18 @@ func (t *tlsListeners) follow(sockets []tlsSocket, now time.Time) {
 
 // byAddress answers the sockets of each address: several processes may share
 // one. What listens on every address of both families is one.
-func (t *tlsListeners) byAddress(sockets []tlsSocket) map[netip.AddrPort][]uint64 {
+func (t *tlsListeners) byAddress(sockets []sockdiag.Socket) map[netip.AddrPort][]uint64 {
 	skip := t.skipped()
 	there := map[netip.AddrPort][]uint64{}
 	for _, s := range sockets {
-		if slices.Contains(skip, s.addr.Port()) {
+		if slices.Contains(skip, s.Addr.Port()) {
 			continue
 		}
-		addr := s.addr
+		addr := s.Addr
 		if addr.Addr().IsUnspecified() {
 			addr = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())
 		}
-		there[addr] = append(there[addr], s.inode)
+		there[addr] = append(there[addr], s.Inode)
 	}
 	return there
 }
@@ -341,17 +342,11 @@ func (t *tlsListeners) name(due []tlsDue) {
 	}
 }
 
-// A tlsSocket is a listening socket of /proc/net/tcp.
-type tlsSocket struct {
-	addr  netip.AddrPort
-	inode uint64
-}
-
 // parseListening reads /proc/net/tcp or tcp6 and answers the sockets in state
 // 0A. Lines of another form, such as the head and a cut-off end, are passed
 // over.
-func parseListening(b []byte) []tlsSocket {
-	var sockets []tlsSocket
+func parseListening(b []byte) []sockdiag.Socket {
+	var sockets []sockdiag.Socket
 	for line := range bytes.Lines(b) {
 		f := bytes.Fields(line)
 		if len(f) < 10 || string(f[3]) != "0A" {
@@ -360,7 +355,7 @@ func parseListening(b []byte) []tlsSocket {
 		addr, ok := parseHexAddr(string(f[1]))
 		inode, known := parseUint(f[9])
 		if ok && known && addr.Port() != 0 {
-			sockets = append(sockets, tlsSocket{addr, inode})
+			sockets = append(sockets, sockdiag.Socket{Addr: addr, Inode: inode})
 		}
 	}
 	return sockets

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"reeve/internal/collect"
+	"reeve/internal/sockdiag"
 )
 
 const procNetTCP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     
@@ -31,9 +32,9 @@ const procNetTCP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm
 
 func TestParseListening(t *testing.T) {
 	got := parseListening([]byte(procNetTCP + "   0: 00000000000000000000000001000000:20FB 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 77 1 0\n   1: 0100007F:1F"))
-	want := []tlsSocket{
-		{netip.MustParseAddrPort("127.0.0.1:8080"), 1599}, {netip.MustParseAddrPort("0.0.0.0:443"), 1600},
-		{netip.MustParseAddrPort("[::1]:8443"), 77},
+	want := []sockdiag.Socket{
+		{Addr: netip.MustParseAddrPort("127.0.0.1:8080"), Inode: 1599}, {Addr: netip.MustParseAddrPort("0.0.0.0:443"), Inode: 1600},
+		{Addr: netip.MustParseAddrPort("[::1]:8443"), Inode: 77},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v want %v", got, want)

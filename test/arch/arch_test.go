@@ -28,7 +28,7 @@ var layers = []string{
 	"authority collect correlate detect evidence gate glyph learn reach release tool verb workload",
 	"brief", // tells in words what the other pure packages found
 	"pki",
-	"approver command config containers dial probe journal link llm secret store tsdb",
+	"approver command config containers dial probe journal link llm secret sockdiag store tsdb",
 	"turn",
 	"act assist fleet gather ingest investigate knowledge notify patrol perform plan reconcile watch",
 	"actions channels collectors connectors detectors drivers tools",

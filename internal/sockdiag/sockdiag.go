@@ -1,4 +1,5 @@
-package collectors
+// Package sockdiag asks the kernel for sockets, see sock_diag(7).
+package sockdiag
 
 import (
 	"encoding/binary"
@@ -17,10 +18,16 @@ const (
 	diagAnswer       = 72      // bytes of struct inet_diag_msg
 )
 
-// listeningSockets asks the kernel for the listening TCP sockets of this
-// network namespace, see sock_diag(7). Unlike /proc/net/tcp it does not walk
-// the table of connections, which is large where memory is.
-func listeningSockets() (all []tlsSocket, err error) {
+// A Socket is one that listens.
+type Socket struct {
+	Addr  netip.AddrPort
+	Inode uint64
+}
+
+// Listening answers the listening TCP sockets of this network namespace.
+// Unlike a reading of /proc/net/tcp it does not walk the table of connections,
+// which is large where memory is. It fails where netlink may not be used.
+func Listening() (all []Socket, err error) {
 	conn, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask the kernel for listening sockets: %w", err)
@@ -36,7 +43,7 @@ func listeningSockets() (all []tlsSocket, err error) {
 			return nil, fmt.Errorf("ask the kernel for listening sockets: %w", err)
 		}
 		for _, m := range answers {
-			if s, ok := parseDiag(m.Data); ok {
+			if s, ok := parse(m.Data); ok {
 				all = append(all, s)
 			}
 		}
@@ -44,15 +51,15 @@ func listeningSockets() (all []tlsSocket, err error) {
 	return all, nil
 }
 
-// parseDiag reads a struct inet_diag_msg.
-func parseDiag(b []byte) (tlsSocket, bool) {
+// parse reads a struct inet_diag_msg.
+func parse(b []byte) (Socket, bool) {
 	if len(b) < diagAnswer {
-		return tlsSocket{}, false
+		return Socket{}, false
 	}
 	addr := netip.AddrFrom4([4]byte(b[8:]))
 	if b[0] == unix.AF_INET6 {
 		addr = netip.AddrFrom16([16]byte(b[8:])).Unmap()
 	}
 	port := binary.BigEndian.Uint16(b[4:])
-	return tlsSocket{netip.AddrPortFrom(addr, port), uint64(binary.NativeEndian.Uint32(b[68:]))}, port != 0
+	return Socket{netip.AddrPortFrom(addr, port), uint64(binary.NativeEndian.Uint32(b[68:]))}, port != 0
 }
