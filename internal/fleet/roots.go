@@ -114,7 +114,7 @@ func (r *roots) read(ctx context.Context, f *Fleet) error {
 	}
 	opened, err := f.Open(rootsName, sealed)
 	if err != nil {
-		return ops.Because(ops.KindOf(err), err, "the authority of the agents cannot be opened; a server that shares a database needs the file %s of the data folder of the server that was there first (%v)",
+		return ops.Errorf(ops.KindOf(err), "the authority of the agents cannot be opened; a server that shares a database needs the file %s of the data folder of the server that was there first (%v)",
 			secret.IdentityFile, err)
 	}
 	var k kept

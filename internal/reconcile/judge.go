@@ -82,11 +82,16 @@ func (r *Reconcile) judge(now time.Time, host ops.Host, rows []store.WorkloadRow
 // find: nobody can tell what it is.
 const notThere = "the agent does not find "
 
-// unlisted says so of a declared row.
+// unlisted says so of a declared row. What nobody declares and nobody knows
+// anything of is dropped.
 func unlisted(row store.WorkloadRow, host ops.Host) (change, bool) {
 	after := row
+	if row.Desired == workload.Undeclared {
+		after.Observed = workload.Absent
+		return change{row, after}, row.Observed == workload.Unknown && gone(after)
+	}
 	after.Reason = notThere + row.Driver + " on " + host.Name + ": `reeve-agent check` there says what it sees"
-	return change{row, after}, row.Desired != workload.Undeclared && row.Reason != after.Reason
+	return change{row, after}, row.Reason != after.Reason
 }
 
 func judgeRow(now time.Time, row store.WorkloadRow, list workload.List, managed bool) (change, bool) {

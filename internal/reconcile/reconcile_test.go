@@ -185,6 +185,19 @@ func TestWhatCannotBeListedSaysSoUntilItIs(t *testing.T) {
 	})
 }
 
+func TestWhatNobodyDeclaresAndNobodyListsIsDropped(t *testing.T) {
+	each(t, func(b *bench) {
+		b.declare("web1", "shop", workload.Running)
+		b.hosts["web1"].without = true
+		b.pass("web1")
+		b.declare("web1", "shop", workload.Undeclared)
+		b.pass("web1")
+		if w, err := b.store.Workload(b.t.Context(), "web1/shop"); ops.KindOf(err) != ops.NotFound {
+			t.Fatalf("%+v, %v", w, err)
+		}
+	})
+}
+
 func TestAbsenceNeedsTwoCompleteLists(t *testing.T) {
 	each(t, func(b *bench) {
 		h := b.hosts["web1"]

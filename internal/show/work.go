@@ -11,6 +11,7 @@ import (
 	"reeve/internal/authority"
 	"reeve/internal/ops"
 	"reeve/internal/term"
+	"reeve/internal/workload"
 )
 
 // Workloads lists workloads; below each what is wrong with it.
@@ -39,6 +40,9 @@ func Workloads(p *term.Page, all []ops.Workload, now time.Time) {
 		t.Add(term.Of(w.Host), term.Of(w.Name), term.Of(w.Driver), term.Of(desired), term.Painted(observed, style), term.Of(term.Age(now, w.ChangedAt)))
 		for _, condition := range slices.Sorted(maps.Keys(w.Problems)) {
 			t.Note(condition + ": " + w.Problems[condition])
+		}
+		if len(w.Problems) == 0 && w.Desired != "" && w.Observed == string(workload.Unknown) {
+			t.Note(w.Reason)
 		}
 	}
 	t.Print()

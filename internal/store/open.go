@@ -4,14 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -111,6 +114,22 @@ func (s *Store) openPostgres(o Options) error {
 	return nil
 }
 
+// cause answers why a database cannot be reached, each reason once: the driver
+// tells of every try, with TLS and without.
+func cause(err error) string {
+	refused, ok := errors.AsType[*pgconn.ConnectError](err)
+	if !ok {
+		return err.Error()
+	}
+	var reasons []string
+	for line := range strings.Lines(refused.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(reasons, line) {
+			reasons = append(reasons, line)
+		}
+	}
+	return strings.Join(reasons, " ")
+}
+
 func (s *Store) migrate(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -122,7 +141,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	current, target, err := p.GetVersions(ctx)
 	if err != nil {
-		return ops.Because(ops.Unavailable, err, "the database at %s cannot be opened", redactURL(s.url))
+		return ops.Errorf(ops.Unavailable, "the database at %s cannot be opened: %s", redactURL(s.url), cause(err))
 	}
 	if current > target {
 		return ops.Errorf(ops.Conflict, "the database at %s was written by a newer Reeve (schema %d, this one knows %d): start that one, or restore a backup", redactURL(s.url), current, target)

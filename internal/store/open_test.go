@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"reeve/internal/ops"
 	"reeve/internal/store"
 )
 
@@ -21,5 +22,12 @@ func TestErrorsDoNotTellThePasswordOfTheDatabase(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "tiger") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", url, err)
 		}
+	}
+}
+
+func TestADatabaseThatIsNotThereIsToldOnce(t *testing.T) {
+	_, err := store.Open(t.Context(), slog.New(slog.DiscardHandler), store.Options{URL: "postgres://reeve:hidden@127.0.0.1:1/reeve"})
+	if ops.KindOf(err) != ops.Unavailable || strings.Count(err.Error(), "connection refused") != 1 || strings.Contains(err.Error(), "hidden") {
+		t.Fatal(err)
 	}
 }
