@@ -24,7 +24,7 @@ const declareEvery = time.Minute
 func (s *Server) declareWorkloads(ctx context.Context) error {
 	wanted := map[string]bool{}
 	for _, w := range s.config.Workloads {
-		all, err := w.Expanded()
+		all, err := s.expanded(ctx, w)
 		if err != nil {
 			return err // nothing is taken back because a file cannot be read
 		}
@@ -58,6 +58,31 @@ func (s *Server) declareWorkloads(ctx context.Context) error {
 }
 
 const configSource = "config"
+
+// expanded answers the workloads one by one.
+func (s *Server) expanded(ctx context.Context, w config.Workload) ([]config.Workload, error) {
+	if !w.Enabled {
+		return w.Expanded()
+	}
+	host, err := s.store.FindHost(ctx, cmp.Or(w.Host, s.host.Key))
+	if ops.KindOf(err) == ops.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := s.reconcile.Enabled(ctx, host.ID, configSource)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]config.Workload, 0, len(names))
+	for _, name := range names {
+		one := w
+		one.Enabled, one.Name = false, name
+		all = append(all, one)
+	}
+	return all, nil
+}
 
 // declareOne declares one workload, unless it is so already. A host that has
 // not joined yet is none of its concern: it is looked for again.
@@ -94,13 +119,15 @@ func (s *Server) declareOne(ctx context.Context, w config.Workload) (id string, 
 // workloadErrors answers the first mistake in the declared workloads.
 func workloadErrors(c config.Config) error {
 	for i, w := range c.Workloads {
-		wrong, hint := "", "a workload has a driver of `reeve drivers`, a name or a compose file, and is desired running, paused, stopped or absent"
+		wrong, hint := "", "a workload has a driver of `reeve drivers`; a name, a compose file, or enabled with the driver systemd; and is desired running, paused, stopped or absent"
 		_, windowErr := w.At(time.Now())
 		switch _, ok := drivers.Get(w.Driver); {
 		case !ok:
 			wrong = "driver"
-		case (w.Name == "") == (w.Compose == ""):
+		case count(w.Name != "", w.Compose != "", w.Enabled) != 1:
 			wrong = "name"
+		case w.Enabled && w.Driver != "systemd":
+			wrong = "enabled"
 		case w.Desired != "" && !slices.Contains([]string{"running", "paused", "stopped", "absent"}, w.Desired):
 			wrong = "desired"
 		case windowErr != nil:
@@ -116,4 +143,14 @@ func workloadErrors(c config.Config) error {
 		}
 	}
 	return nil
+}
+
+// count answers how many are set.
+func count(set ...bool) (n int) {
+	for _, x := range set {
+		if x {
+			n++
+		}
+	}
+	return n
 }

@@ -14,14 +14,15 @@ import (
 	"reeve/internal/ops"
 )
 
-// Workload declares what should be of one thing on a host, or of all that a
-// compose file names.
+// Workload declares what should be of one thing on a host, of all that a
+// compose file names, or of all that systemd starts.
 type Workload struct {
 	Host    string `koanf:"host" doc:"Name of the host; empty for this machine."`
 	Driver  string `koanf:"driver" doc:"docker, podman or systemd; reeve drivers lists them."`
 	Name    string `koanf:"name" doc:"Of the container, or of the unit with .service."`
 	Desired string `koanf:"desired" doc:"running, paused, stopped or absent; default running."`
 	Compose string `koanf:"compose" doc:"Instead of name: a compose file on this machine, whose containers should run, with the replicas that it says."`
+	Enabled bool   `koanf:"enabled" doc:"Instead of name, with the driver systemd: every service that systemd starts at boot and that stays up should run."`
 	Window  string `koanf:"window" doc:"FROM-TO, such as 08:00-20:00: running in this time of the day, local time, and stopped outside."`
 }
 

@@ -152,13 +152,42 @@ func (r *Reconcile) meant(ctx context.Context) (map[place]string, error) {
 	for _, x := range all {
 		policy, _ := x.Observed.Text("restart_policy")
 		switch {
-		case x.Kind == ops.KindUnit && strings.HasSuffix(x.Name, ".service") && x.Observed.Is("enabled", "true") && x.Observed.Is("active_state", "active"):
+		case isEnabled(x) && x.Observed.Is("active_state", "active"):
 			meant[place{x.Key.Host, "systemd", x.Name}] = "systemd starts it at boot"
 		case x.Kind == ops.KindContainer && (policy == "always" || policy == "unless-stopped"):
 			meant[place{x.Key.Host, x.Key.Source, x.Name}] = "its engine restarts it (" + policy + ")"
 		}
 	}
 	return meant, nil
+}
+
+// isEnabled reports whether a resource is a service that systemd starts.
+func isEnabled(x ops.Resource) bool {
+	return x.Kind == ops.KindUnit && strings.HasSuffix(x.Name, ".service") && x.Observed.Is("enabled", "true")
+}
+
+// Enabled answers the services of a host that systemd starts at boot and that
+// stay up: those that run, and those that a source declared because they did.
+// A service that does its work and ends is none.
+func (r *Reconcile) Enabled(ctx context.Context, host, source string) (names []string, err error) {
+	all, _, err := r.Store.Resources(ctx, store.ResourceFilter{All: true, Kinds: []string{string(ops.KindUnit)}, Presence: []string{string(ops.Present)}})
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range all {
+		if x.Key.Host != host || !isEnabled(x) {
+			continue
+		}
+		row, ok, err := r.Store.WorkloadByKey(ctx, host, "systemd", x.Name)
+		if err != nil {
+			return nil, err
+		}
+		if x.Observed.Is("sub_state", "running") || ok && row.Source == source && row.Desired != workload.Undeclared {
+			names = append(names, x.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // units adds what has no row yet: services of systemd have none until they are
