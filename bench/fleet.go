@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -142,11 +143,15 @@ func gather(ctx context.Context, c *crowd.Crowd, n int, within time.Duration) er
 
 // reasons tells why connections ended, the most frequent first.
 func reasons(errs map[string]int) string {
+	const most = 5
 	var all []string
-	for text, n := range errs {
-		all = append(all, fmt.Sprintf("%d x %.200s", n, text))
+	for _, text := range slices.SortedFunc(maps.Keys(errs), func(a, b string) int { return errs[b] - errs[a] }) {
+		if len(all) == most {
+			all = append(all, fmt.Sprintf("and %d other reasons", len(errs)-most))
+			break
+		}
+		all = append(all, fmt.Sprintf("%d x %.200s", errs[text], text))
 	}
-	slices.Sort(all)
 	return strings.Join(all, "; ")
 }
 
