@@ -26,7 +26,7 @@ func measureSpool(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer remove()
-	h, err := b.openHall(ctx, dir, 1)
+	h, err := b.openHall(ctx, dir, 1, 0)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func measureStampede(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer remove()
-	h, err := b.openHall(ctx, dir, stampedeAgents)
+	h, err := b.openHall(ctx, dir, stampedeAgents, 0)
 	if err != nil {
 		return err
 	}
