@@ -30,6 +30,9 @@ var _ = all.Add(Definition{
 // itself makes.
 var unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\@-]{1,240}\.service$`)
 
+// ownUnit are the services of the agent itself.
+var ownUnit = regexp.MustCompile(`^reeve(-agent(-perform)?)?\.service$`)
+
 type unitDriver struct{ env collect.Env }
 
 // List answers the services that are loaded.
@@ -81,6 +84,9 @@ func (d unitDriver) Do(ctx context.Context, op workload.Operation, t Target) (st
 	defer cancel()
 	if command.ReadOnly {
 		return "", ops.Errorf(ops.Forbidden, "this build of the agent cannot change anything")
+	}
+	if op != workload.Start && ownUnit.MatchString(t.Name) {
+		return "", ops.Errorf(ops.Forbidden, "the agent cannot end itself and tell of it; run `systemctl %s %s` on the host", op, t.Name)
 	}
 	switch op {
 	case workload.Start, workload.Stop, workload.Restart:
