@@ -19,15 +19,15 @@ type change struct{ before, after store.WorkloadRow }
 
 // lists answers an agent's list by driver, as it is judged. What the server
 // does not know of a driver means nothing to it.
-func (r *Reconcile) lists(host string, answer *linkpb.WorkloadsResponse) map[string]workload.List {
+func (r *Reconcile) lists(host ops.Host, answer *linkpb.WorkloadsResponse) map[string]workload.List {
 	all := map[string]workload.List{}
 	for _, d := range answer.GetDrivers() {
 		driver, known := r.Drivers[d.GetDriver()]
 		if !known {
 			continue
 		}
-		l := workload.List{HostID: host, Sequence: answer.GetSequence(), Complete: d.GetComplete(), At: time.UnixMilli(answer.GetAtMs()).UTC(),
-			Interval: Every, Items: map[workload.Key]workload.Seen{}}
+		l := workload.List{HostID: host.ID, Sequence: answer.GetSequence(), Complete: d.GetComplete(), At: time.UnixMilli(answer.GetAtMs()).UTC(),
+			Interval: pace(host), Items: map[workload.Key]workload.Seen{}}
 		for _, w := range d.GetWorkloads() {
 			label := redact.Line(w.GetLabel(), 60)
 			state, inTransit := driver.State(label)
@@ -41,7 +41,7 @@ func (r *Reconcile) lists(host string, answer *linkpb.WorkloadsResponse) map[str
 
 // judge answers what the list of a host changes.
 func (r *Reconcile) judge(now time.Time, host ops.Host, rows []store.WorkloadRow, answer *linkpb.WorkloadsResponse) []change {
-	lists := r.lists(host.ID, answer)
+	lists := r.lists(host, answer)
 	managed := map[string]bool{} // drivers of which something is declared
 	known := map[workload.Key]bool{}
 	for _, row := range rows {

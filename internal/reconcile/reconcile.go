@@ -21,8 +21,12 @@ import (
 	"reeve/internal/workload"
 )
 
-// Every is how often each host is asked.
+// Every is how often each host is asked that beats as hosts do by themselves.
 const Every = 30 * time.Second
+
+// pace answers how often a host is asked: one that beats rarely has a link
+// that is slow or costs money.
+func pace(h ops.Host) time.Duration { return max(Every, 2*h.Beat()) }
 
 const (
 	look       = 5 * time.Second // between looks at whose turn it is
@@ -69,8 +73,9 @@ type Reconcile struct {
 // asked is what is remembered of a host between passes.
 type asked struct {
 	at       time.Time
-	agent    Agent // the connection; another one is asked at once
-	sequence int64 // of the newest list: an older one is dropped whole
+	every    time.Duration // as far as it is known
+	agent    Agent         // the connection; another one is asked at once
+	sequence int64         // of the newest list: an older one is dropped whole
 }
 
 // New makes a Reconcile.
@@ -118,7 +123,7 @@ func (r *Reconcile) due(agents map[string]Agent) (ids []string) {
 	defer r.mu.Unlock()
 	for id, agent := range agents {
 		x := r.hosts[id]
-		if x.agent == agent && now.Sub(x.at) < Every {
+		if x.agent == agent && now.Sub(x.at) < max(x.every, Every) {
 			continue
 		}
 		x.at, x.agent = now, agent
@@ -159,7 +164,7 @@ func (r *Reconcile) Host(ctx context.Context, id string, agent Agent) error {
 	r.mu.Lock()
 	x := r.hosts[id]
 	stale := answer.GetSequence() <= x.sequence
-	x.sequence = max(x.sequence, answer.GetSequence())
+	x.sequence, x.every = max(x.sequence, answer.GetSequence()), pace(host)
 	r.hosts[id] = x
 	r.mu.Unlock()
 	if stale {

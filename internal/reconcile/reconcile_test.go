@@ -81,13 +81,16 @@ func each(t *testing.T, f func(b *bench)) {
 }
 
 // join adds a host with its resource.
-func (b *bench) join(name string) *host {
+func (b *bench) join(name string) *host { return b.joinSlow(name, 0) }
+
+// joinSlow is join of a host with a period of heartbeats of its own.
+func (b *bench) joinSlow(name string, beat time.Duration) *host {
 	b.t.Helper()
 	h := &host{at: time.Now(), things: map[string]string{}}
 	id := "host_" + name
 	b.hosts[name] = h
 	err := b.store.Tx(b.t.Context(), time.Now(), func(tx *store.Tx) error {
-		if err := tx.AddHost(b.t.Context(), ops.Host{ID: id, Name: name, State: ops.HostOnline}, store.Why{Actor: "test"}); err != nil {
+		if err := tx.AddHost(b.t.Context(), ops.Host{ID: id, Name: name, State: ops.HostOnline, HeartbeatMS: beat.Milliseconds()}, store.Why{Actor: "test"}); err != nil {
 			return err
 		}
 		resource, err := tx.PutResource(b.t.Context(), ops.Resource{ID: ops.NewID(ops.ResourceID), Kind: ops.KindHost, Name: name, Key: ops.HostKey(id), Presence: ops.Present})
@@ -221,6 +224,22 @@ func TestAbsenceNeedsTwoCompleteLists(t *testing.T) {
 		h.things["nginx"] = "running"
 		b.pass("web1")
 		b.problems("nginx")
+	})
+}
+
+func TestAHostThatBeatsRarelyIsAskedRarely(t *testing.T) {
+	each(t, func(b *bench) {
+		b.joinSlow("boat", time.Minute)
+		b.hosts["boat"].things["shop"] = "running"
+		b.declare("boat", "shop", workload.Running)
+		b.pass("boat")
+		delete(b.hosts["boat"].things, "shop")
+		for range 4 { // 30 s apart: less than the two minutes that it is asked at
+			b.pass("boat")
+			b.problems("boat/shop")
+		}
+		b.pass("boat")
+		b.problems("boat/shop", "lost")
 	})
 }
 
