@@ -109,14 +109,11 @@ func (s *session) hello(ctx context.Context, r *linkpb.HelloRequest) (*linkpb.He
 	if protocol == 0 {
 		return nil, ops.Errorf(ops.Invalid, "this server speaks the versions %v of the protocol and the agent %v: bring the older of the two up to date", link.Protocols, r.GetProtocols())
 	}
-	h, err := s.known(ctx)
+	h, moved, err := s.noted(ctx, r, protocol)
+	if moved { // the pass that judges came between
+		h, _, err = s.noted(ctx, r, protocol)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if err := s.f.sameMachine(ctx, h, r.GetHost()); err != nil {
-		return nil, err
-	}
-	if h, err = s.note(ctx, h, r, protocol); err != nil {
 		return nil, err
 	}
 	if err := s.f.Begun(ctx, s.id); err != nil {
@@ -136,6 +133,19 @@ func (s *session) hello(ctx context.Context, r *linkpb.HelloRequest) (*linkpb.He
 	s.f.begin(s)
 	return &linkpb.HelloResponse{Protocol: protocol, NowMs: now.UnixMilli(), HeartbeatMs: h.Beat().Milliseconds(), BytesPerS: h.BytesPerS,
 		Trust: trust, Settings: settings, Sequence: last, Name: h.Name, Addresses: s.f.Addresses(ctx)}, nil
+}
+
+// noted answers the host of the certificate, if it may speak, with what it says
+// of itself written; moved says that its row was changed meanwhile.
+func (s *session) noted(ctx context.Context, r *linkpb.HelloRequest, protocol uint32) (h ops.Host, moved bool, err error) {
+	if h, err = s.known(ctx); err != nil {
+		return h, false, err
+	}
+	if err := s.f.sameMachine(ctx, h, r.GetHost()); err != nil {
+		return h, false, err
+	}
+	h, err = s.note(ctx, h, r, protocol)
+	return h, ops.KindOf(err) == ops.Conflict, err
 }
 
 // known answers the host of the certificate, if it may speak.
