@@ -103,7 +103,7 @@ func (a *Act) Propose(ctx context.Context, workloadID string, op workload.Operat
 	if err != nil {
 		return ops.Action{}, err
 	}
-	action := ops.Action{ID: id, State: ops.ActionFlow.Start(), Verb: plan.Verb, HostID: row.HostID, WorkloadID: row.ID, Plan: text, PlanHash: authority.Hash(plan),
+	action := ops.Action{ID: id, State: ops.ActionFlow.Start(), Verb: plan.Verb, HostID: row.HostID, HostName: host.Name, WorkloadID: row.ID, Plan: text, PlanHash: authority.Hash(plan),
 		Reason: why.Reason, ProposedBy: proposer, ProposedAt: now, ExpiresAt: plan.Expiry, Version: 1}
 	return action, a.Store.Tx(ctx, now, func(tx *store.Tx) error { return tx.ProposeAction(ctx, action, why) })
 }

@@ -5,6 +5,7 @@ package agentcli
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -199,6 +200,9 @@ func (s *session) joinVerb() *cobra.Command {
 func reachable(err error) error {
 	if _, ok := errors.AsType[*ops.Error](err); ok {
 		return err
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return ops.Because(ops.Unavailable, err, "what answers there is no way in for agents: they come to the address after --listen-tls of the server, usually port 7434, not to that of its page")
 	}
 	return ops.Because(ops.Unavailable, err, "the server cannot be reached: %v", err)
 }

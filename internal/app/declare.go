@@ -127,7 +127,7 @@ func workloadErrors(c config.Config) error {
 		case count(w.Name != "", w.Compose != "", w.Enabled) != 1:
 			wrong = "name"
 		case w.Enabled && w.Driver != "systemd":
-			wrong = "enabled"
+			wrong, hint = "enabled", "what is enabled is known of the driver systemd alone"
 		case w.Desired != "" && !slices.Contains([]string{"running", "paused", "stopped", "absent"}, w.Desired):
 			wrong = "desired"
 		case windowErr != nil:
