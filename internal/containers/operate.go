@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"reeve/internal/ops"
@@ -29,8 +30,10 @@ func (e *Engine) Operate(ctx context.Context, op workload.Operation, id, name st
 	case workload.Resume:
 		_, err = e.api.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
 	case workload.Snapshot:
+		// An empty configuration changes nothing; Podman fails without one.
 		reference := "reeve-snapshot/" + strings.ToLower(name) + ":" + time.Now().UTC().Format("20060102-150405")
-		if _, err = e.api.ContainerCommit(ctx, id, client.ContainerCommitOptions{Reference: reference, Comment: "snapshot by Reeve"}); err == nil {
+		if _, err = e.api.ContainerCommit(ctx, id, client.ContainerCommitOptions{Reference: reference, Comment: "snapshot by Reeve",
+			Config: &container.Config{}}); err == nil {
 			note = "image " + reference
 		}
 	default:

@@ -152,3 +152,15 @@ func (e *Engine) State(t testing.TB, name string) string {
 	}
 	return string(answer.Container.State.Status)
 }
+
+// ImageCommand answers what an image runs.
+func (e *Engine) ImageCommand(t testing.TB, reference string) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	image, err := e.API.ImageInspect(ctx, reference)
+	if err != nil || image.Config == nil {
+		t.Fatalf("inspect image %s: %v", reference, err)
+	}
+	return image.Config.Cmd
+}
