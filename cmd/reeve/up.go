@@ -121,7 +121,11 @@ func wait(ctx context.Context, s *app.Server) (again bool, failed error) {
 
 // greet says where the page is, and how to get in the first time.
 func greet(ctx context.Context, u cli.UpOptions, s *app.Server, c config.Config) error {
-	fmt.Fprintf(u.Out, "Reeve watches this machine.\n  page      %s\n", s.URL())
+	watched := "this machine"
+	if !c.Agent.Enabled {
+		watched = "the machines whose agents join it"
+	}
+	fmt.Fprintf(u.Out, "Reeve watches %s.\n  page      %s\n", watched, s.URL())
 	if secure := s.SecureURL(); secure != "" {
 		fmt.Fprintf(u.Out, "  network   %s\n", secure)
 	}
