@@ -302,6 +302,10 @@ func (b *bench) agentBeside(ctx context.Context, line Line, pace func(collect.De
 	if err != nil {
 		return err
 	}
+	started, err := cpuOfPrograms(s.pids[name])
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	ours, rss, anon, err := s.watch(ctx, s.pids[name], max(time.Duration(b.seconds)*time.Second, 4*scrape))
 	if err != nil {
@@ -311,10 +315,17 @@ func (b *bench) agentBeside(ctx context.Context, line Line, pace func(collect.De
 	if err != nil {
 		return err
 	}
-	other := time.Duration(float64(after-theirs) * float64(time.Minute) / float64(time.Since(began)))
+	ended, err := cpuOfPrograms(s.pids[name])
+	if err != nil {
+		return err
+	}
+	minute := func(d time.Duration) time.Duration {
+		return time.Duration(float64(d) * float64(time.Minute) / float64(time.Since(began)))
+	}
+	other, programs := minute(after-theirs), minute(ended-started)
 	line.Value, line.Unit = ours.Seconds()/other.Seconds(), "times"
-	line.Note += fmt.Sprintf(", side by side: %.3f and %.3f s a minute; memory %.1f (%.1f its own) and %.1f (%.1f its own) MB", ours.Seconds(), other.Seconds(),
-		rss, anon, statusOf(s.pids[exporter], "VmRSS"), statusOf(s.pids[exporter], "RssAnon"))
+	line.Note += fmt.Sprintf(", side by side: %.3f and %.3f s a minute, of the agent's %.3f in programs that it starts (%.2f times without them); memory %.1f (%.1f its own) and %.1f (%.1f its own) MB",
+		ours.Seconds(), other.Seconds(), programs.Seconds(), (ours-programs).Seconds()/other.Seconds(), rss, anon, statusOf(s.pids[exporter], "VmRSS"), statusOf(s.pids[exporter], "RssAnon"))
 	b.add(line)
 	return nil
 }

@@ -185,7 +185,14 @@ func cpuOf(pid int) (time.Duration, error) {
 		}
 		total += time.Duration(n)
 	}
-	stat, err := os.ReadFile(proc + "stat")
+	programs, err := cpuOfPrograms(pid)
+	return total + programs, err
+}
+
+// cpuOfPrograms answers the time of the programs that a process has started
+// and waited for.
+func cpuOfPrograms(pid int) (total time.Duration, err error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
