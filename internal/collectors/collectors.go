@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -213,4 +214,13 @@ func tools(env collect.Env, out *collect.Batch, name, what, remedy string) bool 
 	}
 	out.Gap(what, name+" is not installed", remedy)
 	return false
+}
+
+// blockDevices answers the names of the kernel's block devices, sorted.
+func blockDevices(env collect.Env) (names []string, err error) {
+	entries, err := os.ReadDir(env.SysPath("block"))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
 }

@@ -20,6 +20,7 @@ import (
 
 	"reeve/internal/collect"
 	"reeve/internal/containers"
+	"reeve/internal/journald"
 	"reeve/internal/learn"
 	"reeve/internal/ops"
 	"reeve/internal/redact"
@@ -37,7 +38,8 @@ var _ = all.Add(collect.Definition{
 	},
 	Open: func(env collect.Env) collect.Collector {
 		return &logs{
-			env: env, engines: map[string]*containers.Engine{}, quiet: map[string]time.Time{}, tty: map[string]bool{},
+			env: env, entries: journald.Reader{Env: env, Lines: logLinesJournal, Bytes: logBytesJournal},
+			engines: map[string]*containers.Engine{}, quiet: map[string]time.Time{}, tty: map[string]bool{},
 			state: logState{Containers: map[string]time.Time{}, Files: map[string]logPlace{}, Logs: map[string]*learn.Log{}},
 		}
 	},
@@ -65,6 +67,7 @@ type logs struct {
 	quiet   map[string]time.Time // by source: until when it is left alone
 	tty     map[string]bool      // by container ID
 	turn    int
+	entries journald.Reader
 	found   map[ops.ResourceKey]*learn.LogErrors
 }
 
@@ -238,124 +241,40 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// journal reads the systemd journal from where the last pass ended.
+// journal reads what is new in the systemd journal.
 func (l *logs) journal(ctx context.Context, out *collect.Batch) error {
-	if _, ok := l.env.Tools("journalctl"); !ok || out.Now.Before(l.quiet["journal"]) {
+	if _, ok := l.env.Tools("journalctl"); !ok {
 		return collect.ErrAbsent
 	}
-	args := []string{"--output=json", "--no-pager", "--lines=1"}
-	if l.state.Journal != "" {
-		args = []string{"--output=json", "--no-pager", "--lines=" + strconv.Itoa(logLinesJournal), "--after-cursor=" + l.state.Journal}
+	err := collect.ErrAbsent
+	if !out.Now.Before(l.quiet["journal"]) {
+		err = l.journalNews(ctx, out)
 	}
-	answer, err := l.env.Run(ctx, "journalctl", args...)
-	if err != nil {
-		return fmt.Errorf("read the journal: %w", err)
-	}
-	if bytes.Contains(answer.Stderr, []byte("not seeing messages from other users")) {
+	if l.entries.Partial() {
 		out.Gap("logs of system units", "no permission to read the whole journal", "usermod -aG systemd-journal USER for the agent's user, then restart the agent")
-	}
-	if answer.Exit != 0 && len(answer.Stdout) == 0 {
-		if l.state.Journal != "" && bytes.Contains(bytes.ToLower(answer.Stderr), []byte("cursor")) {
-			l.state.Journal = "" // of a journal that is gone
+		if errors.Is(err, collect.ErrAbsent) {
 			return nil
 		}
+	}
+	return err
+}
+
+func (l *logs) journalNews(ctx context.Context, out *collect.Batch) error {
+	l.entries.Cursor = l.state.Journal
+	entries, err := l.entries.Read(ctx, out.Now)
+	l.state.Journal = l.entries.Cursor
+	for _, e := range entries {
+		ref := out.HostRef()
+		if e.Unit != "" {
+			ref = out.Ref("systemd", e.Unit)
+		}
+		l.take(ref, e.At, out.Now, e.Text, e.Failed)
+	}
+	if errors.Is(err, journald.ErrAbsent) {
 		l.quiet["journal"] = out.Now.Add(logPause)
 		return collect.ErrAbsent
 	}
-	known := l.state.Journal != ""
-	stdout := answer.Stdout[:min(len(answer.Stdout), 4<<20)]
-	entries, cursor := parseJournal(stdout, logBytesJournal)
-	for _, e := range entries {
-		if known {
-			l.take(e.ref(out), e.at, out.Now, e.text, e.broken)
-		}
-	}
-	l.state.Journal = cmp.Or(cursor, l.state.Journal)
-	return nil
-}
-
-// A journalEntry is what matters of an entry of the journal.
-type journalEntry struct {
-	at     time.Time
-	unit   string
-	text   string
-	broken bool
-}
-
-func (e journalEntry) ref(out *collect.Batch) ops.ResourceKey {
-	if e.unit == "" {
-		return out.HostRef()
-	}
-	return out.Ref("systemd", e.unit)
-}
-
-// parseJournal reads the output of journalctl --output=json: one object a
-// line. It answers the entries, at most limit bytes of text from the newest
-// back, and the cursor of the last. What comes from containers is left out,
-// because it is read from their engine, and so is what the kernel writes
-// below an error.
-func parseJournal(b []byte, limit int) (entries []journalEntry, cursor string) {
-	for line := range bytes.Lines(b) {
-		var f struct {
-			Cursor    string          `json:"__CURSOR"`
-			Micros    string          `json:"__REALTIME_TIMESTAMP"`
-			Message   json.RawMessage `json:"MESSAGE"`
-			Priority  string          `json:"PRIORITY"`
-			Unit      string          `json:"_SYSTEMD_UNIT"`
-			About     string          `json:"UNIT"`
-			Container string          `json:"CONTAINER_NAME"`
-			Transport string          `json:"_TRANSPORT"`
-		}
-		// A field of another form than usual is left out; the others count.
-		json.Unmarshal(line, &f)
-		if f.Cursor == "" || len(f.Cursor) > 500 {
-			continue
-		}
-		cursor = f.Cursor
-		micros, err := strconv.ParseInt(f.Micros, 10, 64)
-		text := journalText(f.Message)
-		if err != nil || text == "" || f.Container != "" {
-			continue
-		}
-		priority, err := strconv.Atoi(f.Priority)
-		e := journalEntry{at: time.UnixMicro(micros).UTC(), unit: journalUnit(cmp.Or(f.About, f.Unit)), text: text, broken: err == nil && priority <= 3}
-		if e.broken || f.Transport != "kernel" {
-			entries = append(entries, e)
-		}
-	}
-	size := 0
-	for i := len(entries) - 1; i >= 0; i-- {
-		if size += len(entries[i].text); size > limit {
-			return entries[i+1:], cursor
-		}
-	}
-	return entries, cursor
-}
-
-// journalText reads a message, which is a text, or bytes where it is no valid
-// text.
-func journalText(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s[:min(len(s), 16<<10)]
-	}
-	var b []uint8
-	if json.Unmarshal(raw, &b) != nil {
-		return ""
-	}
-	return string(b[:min(len(b), 16<<10)])
-}
-
-// journalUnit answers the unit that an entry is of, "" for sessions and for
-// what is of no unit: those are the host's.
-func journalUnit(name string) string {
-	switch filepath.Ext(name) {
-	case ".service", ".timer", ".socket", ".mount", ".path", ".target":
-		if !strings.HasPrefix(name, "user@") {
-			return redact.Line(name, 200)
-		}
-	}
-	return ""
+	return err
 }
 
 // files reads what was appended to the files that the option names.

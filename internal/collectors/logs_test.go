@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,6 +101,19 @@ func entry(cursor int, fields string) string {
 func TestLogsOfTheJournal(t *testing.T) {
 	env := rootEnv(t.TempDir())
 	env.Tools = func(name string) (string, bool) { return "/usr/bin/" + name, name == "journalctl" }
+	file := env.RootPath("var/log/journal/4f3a/system.journal")
+	if err := cmp.Or(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, nil, 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	touch := func(at time.Time) {
+		t.Helper()
+		for path := file; path != env.RootPath("var/log"); path = filepath.Dir(path) {
+			if err := os.Chtimes(path, at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ran := 0
 	said := map[string]collect.Output{
 		"--output=json --no-pager --lines=1": {Stdout: []byte(entry(1, `"MESSAGE":"ERROR before us","_SYSTEMD_UNIT":"a.service"`))},
 		"--output=json --no-pager --lines=800 --after-cursor=s=1": {Stdout: []byte("-- No entries --\n" +
@@ -117,12 +131,19 @@ func TestLogsOfTheJournal(t *testing.T) {
 		if !ok {
 			t.Errorf("%s %v", tool, args)
 		}
+		ran++
 		return answer, nil
 	}
 	c := open(t, "logs", env)
+	touch(clock0.Add(-time.Hour))
 	if obs := mustPass(t, c, clock0); len(obs.Events) > 0 {
 		t.Errorf("what was there before is told: %+v", obs.Events)
 	}
+	mustPass(t, c, clock0.Add(5*time.Second))
+	if ran != 1 {
+		t.Errorf("a journal that nobody wrote to was read %d times", ran)
+	}
+	touch(clock0.Add(9 * time.Second)) // not settled: it is read once more
 	obs := mustPass(t, c, clock0.Add(10*time.Second))
 	if n := value(t, obs, "nginx.service", "log_errors_count"); n != 2 {
 		t.Errorf("nginx: %v lines", n)
@@ -135,6 +156,10 @@ func TestLogsOfTheJournal(t *testing.T) {
 	}
 	mustPass(t, c, clock0.Add(20*time.Second))
 	mustPass(t, c, clock0.Add(30*time.Second)) // from the start again: the journal was replaced
+	mustPass(t, c, clock0.Add(40*time.Second))
+	if ran != 4 {
+		t.Errorf("read %d times, not at the start, when it was written, when that had settled, and from the start", ran)
+	}
 	env.Run = func(context.Context, string, ...string) (collect.Output, error) {
 		return collect.Output{Exit: 1, Stderr: []byte("No journal files were found.\n")}, nil
 	}
@@ -144,8 +169,22 @@ func TestLogsOfTheJournal(t *testing.T) {
 	env.Run = func(context.Context, string, ...string) (collect.Output, error) {
 		return collect.Output{Stderr: []byte("Hint: You are currently not seeing messages from other users and the system.\n")}, nil
 	}
-	if obs := mustPass(t, open(t, "logs", env), clock0); len(obs.Gaps) != 1 || obs.Gaps[0].Remedy == "" {
-		t.Errorf("no permission: %+v", obs.Gaps)
+	c = open(t, "logs", env)
+	touch(clock0.Add(-time.Hour))
+	for i := range 2 { // it stays a gap while nothing is written
+		if obs := mustPass(t, c, clock0.Add(time.Duration(i)*time.Minute)); len(obs.Gaps) != 1 || obs.Gaps[0].Remedy == "" {
+			t.Errorf("no permission: %+v", obs.Gaps)
+		}
+	}
+	env.Run = func(context.Context, string, ...string) (collect.Output, error) {
+		t.Error("a host without a journal is asked for it")
+		return collect.Output{}, nil
+	}
+	if err := os.RemoveAll(env.RootPath("var/log/journal")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pass(t, open(t, "logs", env), clock0); !errors.Is(err, collect.ErrAbsent) {
+		t.Errorf("no journal at all: %v", err)
 	}
 }
 
@@ -188,19 +227,4 @@ func TestLogsOfContainers(t *testing.T) {
 	if count["plain"] > before+20 {
 		t.Errorf("the last lines of a stopped container are read again and again: %d, then %d", before, count["plain"])
 	}
-}
-
-func FuzzParseJournal(f *testing.F) {
-	f.Add([]byte(entry(2, `"MESSAGE":"cannot bind","PRIORITY":"3","_SYSTEMD_UNIT":"nginx.service"`)), 100)
-	f.Add([]byte(entry(7, `"MESSAGE":[1,2,300],"PRIORITY":["3"]`)+"{\n"), 0)
-	f.Fuzz(func(t *testing.T, b []byte, limit int) {
-		entries, _ := parseJournal(b, limit)
-		size := 0
-		for _, e := range entries {
-			size += len(e.text)
-		}
-		if size > max(limit, 0) {
-			t.Fatalf("%d bytes, limit %d", size, limit)
-		}
-	})
 }

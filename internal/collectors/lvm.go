@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,16 +71,11 @@ func collectGroups(ctx context.Context, env collect.Env, out *collect.Batch) err
 
 // lvmInUse reports whether the kernel has an LVM volume active.
 func lvmInUse(env collect.Env) bool {
-	entries, _ := os.ReadDir(env.SysPath("block"))
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "dm-") {
-			continue
-		}
-		if id, ok := readWord(env.SysPath("block", e.Name(), "dm", "uuid")); ok && strings.HasPrefix(id, "LVM-") {
-			return true
-		}
-	}
-	return false
+	names, _ := blockDevices(env)
+	return slices.ContainsFunc(names, func(name string) bool {
+		id, ok := readWord(env.SysPath("block", name, "dm", "uuid"))
+		return ok && strings.HasPrefix(id, "LVM-")
+	})
 }
 
 func reportGroup(out *collect.Batch, g volumeGroup) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -57,13 +56,19 @@ const (
 	// others their reading; smartMaxDisks bounds a pass.
 	smartDiskTimeout = 30 * time.Second
 	smartMaxDisks    = 256
+	// smartRescan is how long a list of disks holds while the kernel's own list
+	// is the same: of a disk behind a controller the kernel does not know.
+	smartRescan = 10 * time.Minute
 )
 
 type smartDisks struct {
 	env collect.Env
 	// last is what each disk said when it was last awake: a disk that fails
 	// does not recover in its sleep.
-	last map[string]ops.Attrs
+	last    map[string]ops.Attrs
+	devices []smartDevice
+	scanned time.Time // when devices were listed
+	block   []string  // what the kernel listed then
 }
 
 // Collect asks every disk in turn: side by side they would slow each other on
@@ -75,20 +80,15 @@ func (s *smartDisks) Collect(ctx context.Context, out *collect.Batch) error {
 	if !tools(s.env, out, "smartctl", "SMART", "apt install smartmontools") {
 		return nil
 	}
-	scan, err := s.env.Run(ctx, "smartctl", "--scan", "--json")
-	if err != nil {
+	if err := s.scan(ctx, out.Now); err != nil {
 		return fmt.Errorf("scan for disks: %w", err)
 	}
-	devices, err := parseSmartScan(scan.Stdout)
-	if err != nil {
-		return fmt.Errorf("scan for disks: %w", err)
-	}
-	if len(devices) == 0 {
+	if len(s.devices) == 0 {
 		return collect.ErrAbsent
 	}
 	skip := collect.Words(s.env.Option("skip"))
 	var errs []error
-	for _, d := range devices {
+	for _, d := range s.devices {
 		name := s.diskName(d)
 		if slices.Contains(skip, name) || slices.Contains(skip, path.Base(d.Name)) {
 			continue
@@ -100,16 +100,29 @@ func (s *smartDisks) Collect(ctx context.Context, out *collect.Batch) error {
 	return errors.Join(errs...)
 }
 
+// scan lists the disks, where they may be others than the last time.
+func (s *smartDisks) scan(ctx context.Context, now time.Time) error {
+	block, err := blockDevices(s.env)
+	if err == nil && slices.Equal(block, s.block) && now.Sub(s.scanned).Abs() < smartRescan {
+		return nil
+	}
+	answer, err := s.env.Run(ctx, "smartctl", "--scan", "--json")
+	if err != nil {
+		return err
+	}
+	if s.devices, err = parseSmartScan(answer.Stdout); err == nil {
+		s.scanned, s.block = now, block
+	}
+	return err
+}
+
 // mayHaveSMART reports whether the host has a disk that could speak SMART, so
 // that a virtual machine is not told to install a tool that is of no use. A
 // tree that cannot be read may have.
 func (s *smartDisks) mayHaveSMART() bool {
-	entries, err := os.ReadDir(s.env.SysPath("block"))
-	if err != nil {
-		return true
-	}
-	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		return strings.HasPrefix(e.Name(), "sd") || strings.HasPrefix(e.Name(), "nvme") || strings.HasPrefix(e.Name(), "hd")
+	names, err := blockDevices(s.env)
+	return err != nil || slices.ContainsFunc(names, func(name string) bool {
+		return strings.HasPrefix(name, "sd") || strings.HasPrefix(name, "nvme") || strings.HasPrefix(name, "hd")
 	})
 }
 
@@ -123,12 +136,10 @@ func (s *smartDisks) diskName(d smartDevice) string {
 	if !smartController.MatchString(base) {
 		return base
 	}
-	entries, _ := os.ReadDir(s.env.SysPath("block"))
-	for _, e := range entries {
-		if rest, ok := strings.CutPrefix(e.Name(), base+"n"); ok {
-			if _, err := strconv.Atoi(rest); err == nil {
-				return e.Name()
-			}
+	names, _ := blockDevices(s.env)
+	for _, name := range names {
+		if rest, ok := strings.CutPrefix(name, base+"n"); ok && strings.Trim(rest, "0123456789") == "" {
+			return name
 		}
 	}
 	return base + "n1"
@@ -140,11 +151,7 @@ var smartController = regexp.MustCompile(`^nvme[0-9]+$`)
 // behind a controller or a USB bridge. Plain types it finds by itself, and
 // better: the scan calls every SATA disk "scsi".
 func smartNeedsType(typ string) bool {
-	switch typ {
-	case "", "ata", "scsi", "nvme", "sat":
-		return false
-	}
-	return true
+	return !slices.Contains([]string{"", "ata", "scsi", "nvme", "sat"}, typ)
 }
 
 func (s *smartDisks) disk(ctx context.Context, out *collect.Batch, d smartDevice, name string) error {
@@ -256,10 +263,9 @@ var (
 // parseSmartScan answers the disks of a scan. What could be taken for an
 // option is left out.
 func parseSmartScan(b []byte) ([]smartDevice, error) {
-	type devices struct {
+	scan, err := parseSmart[struct {
 		All []smartDevice `json:"devices"`
-	}
-	scan, err := parseSmart[devices](b)
+	}](b)
 	if err != nil {
 		return nil, err
 	}

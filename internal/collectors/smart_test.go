@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"reeve/internal/collect"
 )
@@ -160,5 +161,32 @@ func TestFailingDiskStaysFailingInItsSleep(t *testing.T) {
 	want := `see disk linux/disk:sda "sda" smart_passed="false" smart_reason="the disk reports that it is failing" standby="true"` + "\n"
 	if got := seenText(obs); got != want {
 		t.Errorf("got %s want %s", got, want)
+	}
+}
+
+// TestDisksAreListedAnewWhenTheyMayBeOthers, and not in every pass.
+func TestDisksAreListedAnewWhenTheyMayBeOthers(t *testing.T) {
+	env := rootEnv(t.TempDir())
+	scans := 0
+	env = answers(env, map[string]collect.Output{"smartctl --scan --json": smartScan("")})
+	run := env.Run
+	env.Run = func(ctx context.Context, tool string, args ...string) (collect.Output, error) {
+		scans++
+		return run(ctx, tool, args...)
+	}
+	c := open(t, "smart", env)
+	for i, s := range []struct {
+		at    time.Duration
+		disk  string
+		scans int
+	}{{0, "sda", 1}, {15 * time.Second, "", 1}, {30 * time.Second, "sdb", 2}, {9 * time.Minute, "", 2}, {11 * time.Minute, "", 3}} {
+		if s.disk != "" {
+			if err := os.MkdirAll(env.SysPath("block", s.disk), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := pass(t, c, clock0.Add(s.at)); err != collect.ErrAbsent || scans != s.scans {
+			t.Errorf("pass %d: %d scans, want %d (%v)", i, scans, s.scans, err)
+		}
 	}
 }

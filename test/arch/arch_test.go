@@ -28,7 +28,7 @@ var layers = []string{
 	"authority collect correlate detect evidence gate glyph learn reach release tool verb workload",
 	"brief", // tells in words what the other pure packages found
 	"pki",
-	"approver command config containers dial probe journal link llm secret sockdiag store tsdb",
+	"approver command config containers dial probe journal journald link llm secret sockdiag store tsdb",
 	"turn",
 	"act assist fleet gather ingest investigate knowledge notify patrol perform plan reconcile watch",
 	"actions channels collectors connectors detectors drivers tools",
@@ -43,7 +43,7 @@ var layers = []string{
 var (
 	catalogues = []string{"actions", "channels", "collectors", "connectors", "detectors", "drivers", "tools"}
 	pure       = strings.Fields("catalog flow redact schema tokens ops reach authority brief collect correlate detect evidence gate glyph learn release tool verb workload")
-	onHosts    = strings.Fields("agent agentcli collect collectors drivers gather journal link perform verb actions containers probe")
+	onHosts    = strings.Fields("agent agentcli collect collectors drivers gather journal journald link perform verb actions containers probe")
 )
 
 // A file is one parsed Go file of the repository.
@@ -131,6 +131,23 @@ func TestLayers(t *testing.T) {
 			if at, _ := level(to); at >= from {
 				t.Errorf("%s: %s may not import %s: a package imports only from lines above its own", f.rel, f.pkg, to)
 			}
+		}
+	}
+}
+
+// TestLayersAreDocumented wants every package in its order in the table of
+// docs/ARCHITECTURE.md.
+func TestLayersAreDocumented(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "## Layers")
+	table, _, _ = strings.Cut(table, "A package imports only")
+	for _, pkg := range strings.Fields(strings.Join(layers, " ")) {
+		var found bool
+		if _, table, found = strings.Cut(table, pkg); !found {
+			t.Errorf("the layers in docs/ARCHITECTURE.md do not have %s, or not at its place", pkg)
 		}
 	}
 }

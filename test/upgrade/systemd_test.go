@@ -6,11 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"reeve/internal/api"
 	"reeve/internal/ops"
 	"reeve/internal/release"
 	"reeve/test/program"
@@ -99,7 +101,7 @@ func TestAnAgentUnderSystemd(t *testing.T) {
 	m := boot(t)
 	server := program.Start(t, "listen_tls: "+address+`
 agent: {enabled: false}
-collectors: {systemd: {every: 2s}}
+collectors: {systemd: {every: 2s}, logs: {every: 2s}}
 workloads:
   - {host: sd1, driver: systemd, enabled: true}
 `)
@@ -144,6 +146,21 @@ workloads:
 	if w, ok := workloads()["once.service"]; ok {
 		t.Errorf("a service that ends is declared: %+v", w)
 	}
+	var hosts struct{ Items []ops.Resource }
+	if err := server.Get("/api/v1/resources?kind=host", &hosts); err != nil {
+		t.Fatal(err)
+	}
+	sd1 := slices.IndexFunc(hosts.Items, func(r ops.Resource) bool { return r.Name == "sd1" })
+	m.run("logger -p user.err 'no space left for the queue'")
+	server.Until(time.Minute, "the journal is read when it is written", func() bool {
+		var answer api.SeriesAnswer
+		if err := server.Get("/api/v1/resources/"+hosts.Items[sd1].ID+"/series?metric=log_errors_count", &answer); err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(answer.Series, func(c api.ChartSeries) bool {
+			return slices.ContainsFunc(c.Points, func(p ops.Point) bool { return p.Value > 0 })
+		})
+	})
 	m.run("systemctl stop demo")
 	server.Await(2*time.Minute, "open", "stopped_unexpectedly", "demo.service")
 	if out, err := server.Command("workload", "start", "sd1/demo.service", "--yes"); err != nil {
