@@ -148,19 +148,18 @@ func TestDocker(t *testing.T) {
 
 	t.Run("out of memory", func(t *testing.T) {
 		d.Run(t, dockerd.Options{Name: "greedy", Memory: 16 << 20, Command: shell("exec tail -c 100000000 /dev/zero")})
-		obs, events := watch(t, c, "an OOM-killed container", func(o ops.Observation) bool { return ended(o, "greedy") })
-		a := attrsOf(obs, "greedy")
-		if !a.Is("oom_killed", "true") || !a.Is("exit_code", "137") || !a.Is("stopped_by_user", "false") {
+		// The engine may tell of the end before it tells of the kill.
+		told := 0
+		obs, events := watch(t, c, "an OOM-killed container, its end and its kill", func(o ops.Observation) bool {
+			told += len(eventsOf(o.Events, "greedy", ops.EventContainerExit)) + min(1, len(eventsOf(o.Events, "greedy", ops.EventContainerOOM)))
+			return ended(o, "greedy") && attrsOf(o, "greedy").Is("oom_killed", "true") && told >= 2
+		})
+		if a := attrsOf(obs, "greedy"); !a.Is("exit_code", "137") || !a.Is("stopped_by_user", "false") {
 			t.Errorf("attributes %v", a)
 		}
-		if len(eventsOf(events, "greedy", ops.EventContainerOOM)) == 0 { // the engine may tell of it after the end
-			watch(t, c, "the event of the kernel's kill", func(o ops.Observation) bool {
-				return len(eventsOf(o.Events, "greedy", ops.EventContainerOOM)) > 0
-			})
-		}
 		exits := eventsOf(events, "greedy", ops.EventContainerExit)
-		if len(exits) != 1 || exits[0].Facts["oom_killed"] != "true" {
-			t.Errorf("exits %+v", exits)
+		if len(exits) != 1 || exits[0].Facts["oom_killed"] != "true" || len(eventsOf(events, "greedy", ops.EventContainerOOM)) == 0 {
+			t.Errorf("events %+v", events)
 		}
 	})
 

@@ -229,16 +229,23 @@ func (c *Collector) event(out *collect.Batch, v Event, what ops.EventType, id st
 }
 
 // tell tells of what happened. It comes after the inspections, because they
-// may know more of a container's last end than its event.
+// may know more of a container's last end than its event; a fresh kill of
+// unknown cause waits for the next pass, because the engine may tell of the
+// end before it tells that memory was out.
 func (c *Collector) tell(out *collect.Batch) {
+	var wait []*ops.Event
 	for _, e := range c.news {
 		l := c.record.Lives[e.Resource.Key]
 		if e.Type == ops.EventContainerExit && l != nil && l.Exit.At.Equal(e.At) {
 			c.describe(e, l.Exit)
+			if l.Exit.unexplained() && c.record.Cursor.Sub(e.At) < oomAfter {
+				wait = append(wait, e)
+				continue
+			}
 		}
 		out.Happen(*e)
 	}
-	c.news = nil
+	c.news = wait
 }
 
 // describe gives an event of an end its text and facts.

@@ -55,6 +55,10 @@ func (e exit) bad() bool {
 	return (e.Code != 0 || e.OOM) && (e.ByUser == nil || !*e.ByUser)
 }
 
+// unexplained reports whether the exit is a kill that nobody is known to have
+// asked for.
+func (e exit) unexplained() bool { return e.Code == codeKilled && !e.OOM && e.bad() }
+
 // A tally counts failures and restarts of a service in buckets of time.
 type tally struct {
 	Failures map[int64]int64 `json:"failures"` // by minute
@@ -66,6 +70,9 @@ const (
 	restartBucket = 10 * time.Minute
 )
 
+// codeKilled is the exit code of a process that SIGKILL ended.
+const codeKilled = 137
+
 // How near to an exit a request must be to be its cause. The engine sends its
 // second, final signal ten seconds after the first unless told otherwise; a
 // stop with a longer patience ends with one, or with a stop event.
@@ -74,6 +81,7 @@ const (
 	finalSignal = 10 * time.Minute
 	afterwards  = 5 * time.Second
 	oomBefore   = time.Minute
+	oomAfter    = time.Second // less than what a start of the agent reads again
 	sameExit    = 5 * time.Second
 	forgetAfter = 24 * time.Hour
 	maxLives    = 5000
@@ -118,11 +126,14 @@ func (r *record) happened(v Event) (what ops.EventType, ok bool) {
 		r.explain(l, v.At)
 	case "oom":
 		l.OOMAt = v.At
+		if l.Exit.Code == codeKilled && !l.Exit.At.IsZero() && v.At.Sub(l.Exit.At) < afterwards {
+			r.outOfMemory(l) // the engine told of the end first
+		}
 		return ops.EventContainerOOM, true
 	case "die":
 		byUser := l.asked(v.At)
 		e := exit{At: v.At, Code: v.ExitCode, ByUser: &byUser, OOM: !l.OOMAt.IsZero() && v.At.Sub(l.OOMAt) < oomBefore}
-		if !byUser && !e.OOM && v.Unsure && (v.ExitCode == 137 || v.ExitCode == 143) {
+		if !byUser && !e.OOM && v.Unsure && (v.ExitCode == codeKilled || v.ExitCode == 143) {
 			// Of those that a signal ended, most were stopped. If the kernel
 			// did it, the inspection says so.
 			byUser, e.Guess = true, true
@@ -172,7 +183,7 @@ func (r *record) explain(l *life, at time.Time) {
 }
 
 // outOfMemory corrects the last exit when the engine says that the kernel
-// killed the container and no event did.
+// killed the container and no event before it did.
 func (r *record) outOfMemory(l *life) {
 	was := l.Exit.bad()
 	l.Exit.OOM = true

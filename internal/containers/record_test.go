@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"reeve/internal/collect"
 	"reeve/internal/ops"
 )
 
@@ -180,6 +181,50 @@ func TestOutOfMemoryIsNotAStop(t *testing.T) {
 	}
 	if what, ok := newRecord().happened(ev("oom", 1)); !ok || what != ops.EventContainerOOM {
 		t.Error("an oom event is not told of")
+	}
+}
+
+func TestOutOfMemoryToldAfterTheEnd(t *testing.T) {
+	for name, x := range map[string]struct {
+		code  int
+		later float64
+		want  bool
+	}{"at once": {137, 1, true}, "of another end": {137, 60, false}, "not what ended it": {1, 1, false}} {
+		r := newRecord()
+		die := ev("die", 60)
+		die.ExitCode = x.code
+		r.happened(die)
+		if r.happened(ev("oom", 60+x.later)); r.Lives["web"].Exit.OOM != x.want {
+			t.Errorf("%s: %+v", name, r.Lives["web"].Exit)
+		}
+	}
+}
+
+// TestFreshKillWaits: what killed a container may be told a moment after its
+// end, and what is told of the end is told once and for all.
+func TestFreshKillWaits(t *testing.T) {
+	for name, x := range map[string]struct {
+		exit  exit
+		age   int // milliseconds
+		waits bool
+	}{
+		"fresh":        {exit{Code: 137}, 300, true},
+		"old":          {exit{Code: 137}, 1000, false},
+		"explained":    {exit{Code: 137, OOM: true}, 300, false},
+		"asked for":    {exit{Code: 137, ByUser: new(true)}, 300, false},
+		"ended itself": {exit{Code: 1}, 300, false},
+	} {
+		at := after(60)
+		c := &Collector{record: newRecord()}
+		x.exit.At = at
+		c.record.Lives["web"] = &life{Exit: x.exit}
+		c.record.Cursor = at.Add(time.Duration(x.age) * time.Millisecond)
+		c.news = []*ops.Event{{Resource: ops.ResourceKey{Key: "web"}, Type: ops.EventContainerExit, At: at}}
+		var obs ops.Observation
+		c.tell(collect.NewBatch(ops.HostIdentity{}, c.record.Cursor, &obs))
+		if waits := len(c.news) == 1; waits != x.waits || waits == (len(obs.Events) == 1) {
+			t.Errorf("%s: waits %v, told %+v", name, waits, obs.Events)
+		}
 	}
 }
 
