@@ -50,8 +50,9 @@ type Options struct {
 	Store *store.Store
 	// Agent answers the agent of a host that is connected to this server.
 	Agent func(host string) (Agent, bool)
-	// Can reports whether a driver knows an operation.
-	Can    func(driver string, op workload.Operation) bool
+	// Refuse answers why a driver never does an operation with a thing, nil
+	// where it may be done.
+	Refuse func(driver, name string, op workload.Operation) error
 	Server string
 	// Ended is called after an operation on a host ended.
 	Ended func(host string)
@@ -111,9 +112,10 @@ func (a *Act) Propose(ctx context.Context, workloadID string, op workload.Operat
 // sensible refuses what cannot be done now, before anybody is asked to
 // approve it.
 func (a *Act) sensible(now time.Time, row store.WorkloadRow, host ops.Host, op workload.Operation) error {
+	if err := a.Refuse(row.Driver, row.Name, op); err != nil {
+		return err
+	}
 	switch {
-	case !a.Can(row.Driver, op):
-		return ops.Errorf(ops.Invalid, "%s cannot %s %s", row.Driver, op, row.Name)
 	case host.ReadOnly:
 		return ops.Errorf(ops.Forbidden, "the agent of %s was built without the ability to change anything", host.Name)
 	case host.State == ops.HostDegraded:

@@ -139,7 +139,12 @@ func newBench(t *testing.T, st *store.Store) *bench {
 func (b *bench) server() *act.Act {
 	a := act.New(act.Options{Log: slog.New(slog.DiscardHandler), Store: b.store, Server: ops.NewID(ops.ServerID), Ended: func(string) {},
 		Agent: func(string) (act.Agent, bool) { return b.machine, b.here },
-		Can:   func(string, workload.Operation) bool { return true }})
+		Refuse: func(_, name string, op workload.Operation) error {
+			if op == workload.Snapshot {
+				return ops.Errorf(ops.Invalid, "a shelf cannot %s %s", op, name)
+			}
+			return nil
+		}})
 	b.pass = a.Loops()[0].Pass
 	return a
 }
@@ -301,6 +306,14 @@ func TestTheHostRefusesWhatIsNotAsPlannedThere(t *testing.T) {
 		a = b.until(a.ID, ops.ActionFailed)
 		if w := b.workload(); w.Lease != nil || b.machine.ran > 0 {
 			b.t.Errorf("ran %d, lease %+v", b.machine.ran, w.Lease)
+		}
+	})
+}
+
+func TestWhatADriverNeverDoesIsNotProposed(t *testing.T) {
+	each(t, func(b *bench) {
+		if _, err := b.act.Propose(b.t.Context(), b.row.ID, workload.Snapshot, store.Why{Actor: "x"}); ops.KindOf(err) != ops.Invalid {
+			b.t.Errorf("%v", err)
 		}
 	})
 }

@@ -198,8 +198,8 @@ func (c commanded) Look(ctx context.Context, name string) (t perform.Thing, ok b
 }
 
 func (c commanded) Do(ctx context.Context, op workload.Operation, name string, generation int64) (string, error) {
-	if !c.definition.Can(op) {
-		return "", ops.Errorf(ops.Invalid, "%s cannot %s", c.definition.Name, op)
+	if err := c.definition.Refuse(op, name); err != nil {
+		return "", err
 	}
 	return c.driver.Do(ctx, op, drivers.Target{Name: name, Generation: generation})
 }

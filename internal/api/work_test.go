@@ -45,7 +45,7 @@ func (w *world) work() api.Work {
 	r := reconcile.New(reconcile.Options{Log: quiet(), Store: w.db, Agents: func() map[string]reconcile.Agent { return nil },
 		Drivers: map[string]reconcile.Driver{"docker": {State: running, Strangers: true}}, Changed: func() {}})
 	a := act.New(act.Options{Log: quiet(), Store: w.db, Agent: func(string) (act.Agent, bool) { return nil, false },
-		Can: func(string, workload.Operation) bool { return true }, Server: "srv", Ended: func(string) {}})
+		Refuse: func(string, string, workload.Operation) error { return nil }, Server: "srv", Ended: func(string) {}})
 	return api.Work{Declare: r.Declare, Suggestions: r.Suggestions, Propose: a.Propose, Approve: a.Approve, Withdraw: a.Withdraw, Sets: a.Sets, Follow: a.Follow,
 		Drivers: []api.DriverView{{Name: "docker"}}}
 }

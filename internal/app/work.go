@@ -11,6 +11,7 @@ import (
 	"reeve/internal/api"
 	"reeve/internal/approver"
 	"reeve/internal/drivers"
+	"reeve/internal/ops"
 	"reeve/internal/reconcile"
 	"reeve/internal/store"
 	"reeve/internal/workload"
@@ -31,9 +32,12 @@ func (s *Server) openWork(ctx context.Context) error {
 			}
 			return s.fleet.Agent(host)
 		},
-		Can: func(driver string, op workload.Operation) bool {
+		Refuse: func(driver, name string, op workload.Operation) error {
 			d, ok := drivers.Get(driver)
-			return ok && d.Can(op)
+			if !ok {
+				return ops.Errorf(ops.Invalid, "this version has no driver %s", driver)
+			}
+			return d.Refuse(op, name)
 		}})
 	pin, err := s.openApprovers(ctx)
 	if err != nil {

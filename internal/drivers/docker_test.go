@@ -60,8 +60,8 @@ func everyOperation(t *testing.T, name string, e *engine.Engine, env collect.Env
 		{workload.Pause, workload.Paused}, {workload.Resume, workload.Running}, {workload.Restart, workload.Running},
 		{workload.Snapshot, workload.Running}, {workload.Stop, workload.Stopped}, {workload.Snapshot, workload.Stopped}, {workload.Start, workload.Running},
 	} {
-		if !def.Can(step.op) {
-			t.Errorf("%s is not offered", step.op)
+		if err := def.Refuse(step.op, "shop"); err != nil {
+			t.Errorf("%s is not offered: %v", step.op, err)
 		}
 		said, err := driver.Do(t.Context(), step.op, Target{"shop", first.Generation})
 		if err != nil {

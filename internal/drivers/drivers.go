@@ -5,6 +5,7 @@ package drivers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"reeve/internal/catalog"
@@ -27,7 +28,9 @@ type Definition struct {
 	// Strangers says that what nobody declared is worth a finding once
 	// anything of the driver on the host is declared.
 	Strangers bool
-	Open      func(collect.Env) Driver
+	// Own reports whether a thing is the agent itself; nil where it never is.
+	Own  func(name string) bool
+	Open func(collect.Env) Driver
 }
 
 // A Driver lists and commands workloads of one kind. Its methods may be
@@ -74,14 +77,16 @@ func (d Definition) State(label string) (s workload.State, inTransit bool) {
 	return d.Means[label], false
 }
 
-// Can reports whether the driver knows an operation.
-func (d Definition) Can(op workload.Operation) bool {
-	for _, o := range d.Operations {
-		if o == op {
-			return true
-		}
+// Refuse answers why the driver never does an operation with a thing, nil
+// where it may be done.
+func (d Definition) Refuse(op workload.Operation, name string) error {
+	switch {
+	case !slices.Contains(d.Operations, op):
+		return ops.Errorf(ops.Invalid, "%s cannot %s %s", d.Name, op, name)
+	case op != workload.Start && d.Own != nil && d.Own(name):
+		return ops.Errorf(ops.Forbidden, "the agent cannot %s itself and tell of it; do it on the host", op)
 	}
-	return false
+	return nil
 }
 
 // gone refuses an operation on what is not there any more.

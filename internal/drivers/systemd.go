@@ -23,6 +23,7 @@ var _ = all.Add(Definition{
 	Means: map[string]workload.State{"active": workload.Running, "inactive": workload.Stopped, "failed": workload.Stopped,
 		"maintenance": workload.Stopped},
 	Transit: []string{"activating", "deactivating", "reloading", "refreshing"},
+	Own:     ownUnit.MatchString,
 	Open:    func(env collect.Env) Driver { return unitDriver{env} },
 })
 
@@ -84,9 +85,6 @@ func (d unitDriver) Do(ctx context.Context, op workload.Operation, t Target) (st
 	defer cancel()
 	if command.ReadOnly {
 		return "", ops.Errorf(ops.Forbidden, "this build of the agent cannot change anything")
-	}
-	if op != workload.Start && ownUnit.MatchString(t.Name) {
-		return "", ops.Errorf(ops.Forbidden, "the agent cannot end itself and tell of it; run `systemctl %s %s` on the host", op, t.Name)
 	}
 	switch op {
 	case workload.Start, workload.Stop, workload.Restart:
