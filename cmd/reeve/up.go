@@ -130,6 +130,13 @@ func greet(ctx context.Context, u cli.UpOptions, s *app.Server, c config.Config)
 		fmt.Fprintf(u.Out, "  network   %s\n", secure)
 	}
 	fmt.Fprintf(u.Out, "  data      %s\n", c.Data)
+	former, err := s.Former(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range former {
+		fmt.Fprintf(u.Out, "  left out  %s was watched by the agent inside; `reeve host remove %s` forgets it\n", h.Name, h.Name)
+	}
 	link, err := s.SignInLink(ctx)
 	if err != nil {
 		return err

@@ -150,7 +150,7 @@ func build(ctx context.Context, o Options, held cleanup) (s *Server, err error) 
 	if err := s.openNotifier(); err != nil {
 		return s, err
 	}
-	if err := s.openAgent(); err != nil {
+	if err := s.openAgent(ctx); err != nil {
 		return s, err
 	}
 	if err := s.mayShare(ctx); err != nil {
@@ -158,6 +158,9 @@ func build(ctx context.Context, o Options, held cleanup) (s *Server, err error) 
 	}
 	s.push("place among the servers", s.leave)
 	if err := s.openFleet(ctx); err != nil {
+		return s, err
+	}
+	if err := s.leaveFormer(ctx); err != nil {
 		return s, err
 	}
 	if err := s.openWork(ctx); err != nil {
@@ -223,7 +226,7 @@ func (s *Server) close(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-func (s *Server) openAgent() error {
+func (s *Server) openAgent(ctx context.Context) error {
 	a := s.config.Agent
 	if !a.Enabled {
 		return nil
@@ -237,7 +240,7 @@ func (s *Server) openAgent() error {
 	if a.Root != "/" {
 		env = gather.RecordedEnv(s.log, roots)
 	}
-	host, err := gather.Identity(s.config.Data, env)
+	host, err := s.identity(ctx, env)
 	if err != nil {
 		return err
 	}

@@ -16,8 +16,8 @@ import (
 func (s *Server) reportSelf(ctx context.Context) error {
 	now := time.Now().UTC()
 	host := s.host
-	if host.Key == "" { // no agent: the server is a host of its own, unwatched
-		host = ops.HostIdentity{Key: "server", Name: "reeve"}
+	if host.Key == "" {
+		host = unwatched
 	}
 	obs := ops.Observation{Collector: selfSource, Started: now, EveryMS: selfEvery.Milliseconds(), Complete: []ops.Kind{ops.KindComponent}}
 	for _, l := range s.loops.Statuses() {

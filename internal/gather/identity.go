@@ -19,11 +19,21 @@ import (
 // Identity answers who this host is. Its key is made once and kept in the
 // file host_key of dataDir: names and addresses may change, the key does not.
 func Identity(dataDir string, env collect.Env) (ops.HostIdentity, error) {
-	key, err := hostKey(filepath.Join(dataDir, "host_key"))
+	key, err := hostKey(filepath.Join(dataDir, hostKeyFile))
 	if err != nil {
 		return ops.HostIdentity{}, err
 	}
 	return ops.HostIdentity{Key: key, Name: hostName(env), BootID: firstLine(env.ProcPath("sys", "kernel", "random", "boot_id"))}, nil
+}
+
+const hostKeyFile = "host_key"
+
+// Forget drops the identity of dataDir: this host is a new one then.
+func Forget(dataDir string) error {
+	if err := os.Remove(filepath.Join(dataDir, hostKeyFile)); err != nil {
+		return fmt.Errorf("forget the host key: %w", err)
+	}
+	return nil
 }
 
 func hostKey(path string) (string, error) {

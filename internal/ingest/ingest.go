@@ -173,20 +173,18 @@ func (in *Ingest) count(r ops.Report, p *plan, samples, bad int64) {
 // recall reads the rows of what the report sees and memory does not hold:
 // what was removed once and is back.
 func (in *Ingest) recall(ctx context.Context, h *host, r ops.Report) error {
-	for _, o := range r.Observations {
-		for _, s := range o.Sightings {
-			key := s.Key
-			key.Host = r.Host.Key
-			if h.known[key] != nil {
-				continue
-			}
-			old, thing, ok, err := in.store.ResourceByKey(ctx, key)
-			if err != nil {
-				return err
-			}
-			if ok {
-				h.known[key] = newEntry(old, thing)
-			}
+	for _, s := range seen(r) {
+		key := s.Key
+		key.Host = r.Host.Key
+		if h.known[key] != nil {
+			continue
+		}
+		old, thing, ok, err := in.store.ResourceByKey(ctx, key)
+		if err != nil {
+			return err
+		}
+		if ok {
+			h.known[key] = newEntry(old, thing)
 		}
 	}
 	return nil

@@ -59,7 +59,7 @@ func (h *host) plan(r ops.Report) *plan {
 	p := &plan{entries: map[ops.ResourceKey]*entry{}, seen: map[ops.ResourceKey]bool{}}
 	sightings := map[ops.ResourceKey]ops.Sighting{}
 	var order []ops.ResourceKey
-	for _, s := range append([]seenBy{{hostSighting(r.Host), "report"}}, all(r)...) {
+	for _, s := range seen(r) {
 		s.Key.Host = r.Host.Key // an agent speaks of its own host only
 		merged, again := sightings[s.Key]
 		if !again {
@@ -84,8 +84,9 @@ type seenBy struct {
 	collector string
 }
 
-func all(r ops.Report) []seenBy {
-	var s []seenBy
+// seen answers what a report sees, first the host that it is from.
+func seen(r ops.Report) []seenBy {
+	s := []seenBy{{hostSighting(r.Host), "report"}}
 	for _, o := range r.Observations {
 		for _, x := range o.Sightings {
 			s = append(s, seenBy{x, o.Collector})

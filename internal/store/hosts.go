@@ -260,10 +260,12 @@ func (tx *Tx) SaveClocks(ctx context.Context, clocks []Clock) error {
 		})
 }
 
-// RemoveResourcesOf marks all that was seen on a host as removed.
-func (tx *Tx) RemoveResourcesOf(ctx context.Context, hostKey string, why Why) error {
-	rows, err := tx.q.QueryContext(ctx, `UPDATE resource SET presence = 'removed', version = version + 1 WHERE key_host = $1 AND presence <> 'removed'
-		RETURNING id, kind, name, host_name`, hostKey)
+// RemoveResourcesOf marks what a source saw on a host as removed, of all
+// sources when it is "".
+func (tx *Tx) RemoveResourcesOf(ctx context.Context, hostKey, source string, why Why) error {
+	rows, err := tx.q.QueryContext(ctx, `UPDATE resource SET presence = 'removed', version = version + 1
+		WHERE key_host = $1 AND ($2 = '' OR key_source = $2) AND presence <> 'removed'
+		RETURNING id, kind, name, host_name`, hostKey, source)
 	if err != nil {
 		return fmt.Errorf("remove the resources of %s: %w", hostKey, err)
 	}

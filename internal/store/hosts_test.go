@@ -225,7 +225,19 @@ func TestQuietHostsAreNotedWithoutAWordInTheAudit(t *testing.T) {
 
 func TestWhatIsOnARemovedHostIsRemoved(t *testing.T) {
 	eachHosts(t, func(h hosts) {
-		h.tx(func(ctx context.Context, tx *store.Tx) error { return tx.RemoveResourcesOf(ctx, h.id, hostWhy) })
+		left := func() (n int) {
+			all, _, err := h.st.Resources(h.t.Context(), store.ResourceFilter{All: true, Presence: []string{string(ops.Present)}})
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			return len(all)
+		}
+		before := left()
+		h.tx(func(ctx context.Context, tx *store.Tx) error { return tx.RemoveResourcesOf(ctx, h.id, "self", hostWhy) })
+		if n := left(); n != before {
+			h.t.Errorf("of %d resources of other sources %d are left", before, n)
+		}
+		h.tx(func(ctx context.Context, tx *store.Tx) error { return tx.RemoveResourcesOf(ctx, h.id, "", hostWhy) })
 		all, _, err := h.st.Resources(h.t.Context(), store.ResourceFilter{All: true})
 		if err != nil {
 			h.t.Fatal(err)
