@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"reeve/internal/linkpb"
@@ -71,13 +72,20 @@ func means(label string) (workload.State, bool) {
 }
 
 func each(t *testing.T, f func(b *bench)) {
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
-		b := &bench{t: t, store: st, hosts: map[string]*host{}}
-		b.r = reconcile.New(reconcile.Options{Log: slog.New(slog.DiscardHandler), Store: st, Agents: func() map[string]reconcile.Agent { return nil },
-			Drivers: map[string]reconcile.Driver{"docker": {State: means, Strangers: true}}, Changed: func() {}})
-		b.join("web1")
-		f(b)
-	})
+	storetest.Each(t, func(t *testing.T, st *store.Store) { f(newBench(t, st)) })
+}
+
+func newBench(t *testing.T, st *store.Store) *bench {
+	b := &bench{t: t, store: st, hosts: map[string]*host{}}
+	b.r = reconcile.New(reconcile.Options{Log: slog.New(slog.DiscardHandler), Store: st, Agents: func() map[string]reconcile.Agent {
+		agents := map[string]reconcile.Agent{}
+		for name, h := range b.hosts {
+			agents["host_"+name] = h
+		}
+		return agents
+	}, Drivers: map[string]reconcile.Driver{"docker": {State: means, Strangers: true}}, Changed: func() {}})
+	b.join("web1")
+	return b
 }
 
 // join adds a host with its resource.
@@ -240,6 +248,37 @@ func TestAHostThatBeatsRarelyIsAskedRarely(t *testing.T) {
 		}
 		b.pass("boat")
 		b.problems("boat/shop", "lost")
+	})
+}
+
+// TestEachHostIsAskedAtItsOwnPace runs the loop's own passes for ten minutes.
+func TestEachHostIsAskedAtItsOwnPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, storetest.SQLite(t))
+		b.joinSlow("boat", time.Minute)
+		l := b.r.Loops()[0]
+		pass := func() {
+			if err := l.Pass(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(l.Every) {
+			pass()
+		}
+		for name, every := range map[string]time.Duration{"web1": reconcile.Every, "boat": 2 * time.Minute} {
+			n, want := b.hosts[name].sequence, int64(10*time.Minute/every)
+			// A pass takes a moment, so that a turn may come at the next look.
+			if n > want+1 || n < want*3/4 {
+				t.Errorf("%s was asked %d times in ten minutes, want about %d", name, n, want)
+			}
+		}
+		n := b.hosts["boat"].sequence
+		if b.r.Soon("host_boat"); b.hosts["boat"].sequence != n {
+			t.Error("it is asked before its pass")
+		}
+		if pass(); b.hosts["boat"].sequence != n+1 {
+			t.Error("after an operation it is not asked at once")
+		}
 	})
 }
 
