@@ -206,7 +206,10 @@ func testCompose(t *testing.T, d *dockerd.Daemon, c collect.Collector) {
 	d.Stop(t, "shop-web-3")
 	watch(t, c, "one replica less wanted", func(o ops.Observation) bool { return counts(o) == "2/2" })
 	d.Run(t, dockerd.Options{Name: "shop-web-4", Command: shell("exit 5"), Labels: composeLabels("shop", "web", "False")})
-	obs, _ = watch(t, c, "a replica missing", func(o ops.Observation) bool { return counts(o) == "2/3" })
+	obs, _ = watch(t, c, "a replica missing, and its event", func(o ops.Observation) bool {
+		n, _ := find(o, "svc:shop/web", "service_failures_1h_count")
+		return counts(o) == "2/3" && n > 0
+	})
 	if n := value(t, obs, "svc:shop/web", "service_failures_1h_count"); n != 1 {
 		t.Errorf("failures in an hour: %v", n)
 	}
