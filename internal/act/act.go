@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"reeve/internal/authority"
@@ -31,6 +32,10 @@ const (
 	askAfter    = 24 * time.Hour
 	callTimeout = 20 * time.Second
 	maxSkew     = 5 * time.Second
+	// muteFor is how long an agent that did not answer in time is left alone,
+	// and atOnce how many hosts are commanded at a time.
+	muteFor = 30 * time.Second
+	atOnce  = 32
 	// spare is left between the end of an attempt and that of its lease.
 	spare = 10 * time.Second
 )
@@ -62,10 +67,16 @@ type Options struct {
 type Act struct {
 	Options
 	loop *loop.Loop
+
+	mu   sync.Mutex
+	said map[string]string    // by action: why its agent last did not take it
+	mute map[string]time.Time // by host: until when its agent is left alone, because it did not answer in time
 }
 
 // New makes an Act.
-func New(o Options) *Act { return &Act{Options: o} }
+func New(o Options) *Act {
+	return &Act{Options: o, said: map[string]string{}, mute: map[string]time.Time{}}
+}
 
 // Loops answers its passes.
 func (a *Act) Loops() []*loop.Loop {
@@ -178,9 +189,7 @@ func (a *Act) Approve(ctx context.Context, id string, approval authority.Approva
 		if err := json.Unmarshal(action.Plan, &plan); err != nil {
 			return err
 		}
-		// As the agent will check it, with an attempt that could begin now.
-		trial := authority.Ticket{Plan: plan, Approval: approval, Fence: 1, Deadline: now.Add(2 * maxSkew)}
-		if err := authority.Check(trial, set, now, plan.TargetHost, maxSkew); err != nil {
+		if err := counts(now, plan, approval, set); err != nil {
 			return err
 		}
 		text, err := json.Marshal(approval)
@@ -204,6 +213,13 @@ func (a *Act) Approve(ctx context.Context, id string, approval authority.Approva
 		a.loop.Wake()
 	}
 	return moved, err
+}
+
+// counts answers why an approval does not count now, as the agent will check
+// it with an attempt that begins now.
+func counts(now time.Time, plan authority.Plan, approval authority.Approval, set authority.ApproverSet) error {
+	trial := authority.Ticket{Plan: plan, Approval: approval, Fence: 1, Deadline: now.Add(2 * maxSkew)}
+	return authority.Check(trial, set, now, plan.TargetHost, maxSkew)
 }
 
 func reasonText(reason string) string {

@@ -1,15 +1,20 @@
 package act
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"reeve/internal/authority"
 	"reeve/internal/journal"
 	"reeve/internal/linkpb"
+	"reeve/internal/loop"
 	"reeve/internal/ops"
 	"reeve/internal/store"
 	"reeve/internal/workload"
@@ -21,13 +26,63 @@ func (a *Act) pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var failed error
+	a.tidy(actions)
+	byHost := map[string][]ops.Action{}
 	for _, x := range actions {
-		if err := a.step(ctx, x); err != nil && ops.KindOf(err) != ops.Conflict {
-			failed = errors.Join(failed, err)
-		}
+		byHost[x.HostID] = append(byHost[x.HostID], x)
 	}
+	var mu sync.Mutex
+	var failed error
+	// A host that does not answer holds up no other.
+	loop.Spread(ctx, slices.Collect(maps.Keys(byHost)), 0, atOnce, func(host string) {
+		for _, x := range byHost[host] {
+			if err := a.step(ctx, x); err != nil && ops.KindOf(err) != ops.Conflict {
+				mu.Lock()
+				failed = errors.Join(failed, err)
+				mu.Unlock()
+			}
+		}
+	})
 	return failed
+}
+
+// tidy forgets what was said of actions that have ended, and agents that may
+// be asked again.
+func (a *Act) tidy(actions []ops.Action) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	under := map[string]bool{}
+	for _, x := range actions {
+		under[x.ID] = true
+	}
+	maps.DeleteFunc(a.said, func(id, _ string) bool { return !under[id] })
+	maps.DeleteFunc(a.mute, func(_ string, until time.Time) bool { return time.Now().After(until) })
+}
+
+// agent answers the agent of a host that is here and has answered lately.
+func (a *Act) agent(host string) (agent Agent, here bool) {
+	a.mu.Lock()
+	_, mute := a.mute[host]
+	a.mu.Unlock()
+	if mute {
+		return nil, false
+	}
+	return a.Agent(host)
+}
+
+// heard notes how a call of an agent ended.
+func (a *Act) heard(x ops.Action, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case err == nil:
+		delete(a.said, x.ID)
+	case errors.Is(err, context.DeadlineExceeded):
+		a.mute[x.HostID] = time.Now().Add(muteFor)
+		a.said[x.ID] = "the agent did not answer in time"
+	default:
+		a.said[x.ID] = reasonOf(err)
+	}
 }
 
 func (a *Act) step(ctx context.Context, x ops.Action) error {
@@ -39,7 +94,7 @@ func (a *Act) step(ctx context.Context, x ops.Action) error {
 	if waits && !now.Before(x.ExpiresAt) {
 		return a.move(ctx, x, ops.ActionExpire, "nothing came of it in time", nil)
 	}
-	agent, here := a.Agent(x.HostID)
+	agent, here := a.agent(x.HostID)
 	switch {
 	case x.State == ops.ActionApproved && here:
 		return a.dispatch(ctx, now, x, agent)
@@ -67,21 +122,30 @@ func (a *Act) dispatch(ctx context.Context, now time.Time, x ops.Action, agent A
 	if err := json.Unmarshal(x.Plan, &plan); err != nil {
 		return err
 	}
+	var approval authority.Approval
+	if err := json.Unmarshal(x.Approval, &approval); err != nil {
+		return err
+	}
+	set, err := a.newest(ctx)
+	if err != nil {
+		return err
+	}
 	op, _ := workload.OfVerb(plan.Verb) // what is none is refused below as senseless
 	refused := ""
-	err := a.Store.Tx(ctx, now, func(tx *store.Tx) error {
+	err = a.Store.Tx(ctx, now, func(tx *store.Tx) error {
 		before, err := tx.WorkloadRow(ctx, x.WorkloadID)
-		if err != nil {
+		if err != nil && ops.KindOf(err) != ops.NotFound {
 			return err
 		}
-		host, err := tx.Host(ctx, x.HostID)
-		if err != nil {
-			return err
+		host, failed := tx.Host(ctx, x.HostID)
+		if failed != nil {
+			return failed
 		}
-		if refused = changed(plan, before, host); refused == "" {
-			if err := a.sensible(now, before, host, op); err != nil {
-				refused, _ = ops.Shown(err)
-			}
+		if err == nil {
+			err = errors.Join(changed(plan, before), a.sensible(now, before, host, op), counts(now, plan, approval, set))
+		}
+		if err != nil {
+			refused = reasonOf(err)
 		}
 		if refused != "" {
 			x, err = tx.MoveAction(ctx, x, ops.ActionSupersede, store.Why{Actor: actor, Reason: refused}, nil)
@@ -96,7 +160,7 @@ func (a *Act) dispatch(ctx context.Context, now time.Time, x ops.Action, agent A
 			return err
 		}
 		if after.Desired != before.Desired {
-			after.Source, after.DesiredBy = "action", x.ProposedBy
+			after.Source, after.DesiredBy = store.FromOrder, x.ProposedBy
 		}
 		after.Reason = string(op) + " was ordered by " + x.ProposedBy
 		saved, err := tx.SaveWorkload(ctx, &after, "begin", before, store.Why{Actor: actor, OnBehalf: x.ProposedBy, Reason: after.Reason, Facts: map[string]string{"action": x.ID}})
@@ -114,15 +178,21 @@ func (a *Act) dispatch(ctx context.Context, now time.Time, x ops.Action, agent A
 	return a.send(ctx, x, agent)
 }
 
-// changed says in which way a target is not what was planned for, "" in none.
-func changed(plan authority.Plan, row store.WorkloadRow, host ops.Host) string {
+// reasonOf answers the first reason of a refusal, for people.
+func reasonOf(err error) string {
+	message, _ := ops.Shown(err)
+	return cmp.Or(message, err.Error())
+}
+
+// changed says in which way a target is not what was planned for.
+func changed(plan authority.Plan, row store.WorkloadRow) error {
 	if row.Generation != plan.Generation {
-		return "another thing has the name of " + row.Name + " now"
+		return ops.Errorf(ops.Conflict, "another thing has the name of %s now", row.Name)
 	}
 	if want, ok := plan.Preconditions["observed"]; ok && string(row.Observed) != want {
-		return row.Name + " was " + want + " when it was planned and is " + string(row.Observed) + " now"
+		return ops.Errorf(ops.Conflict, "%s was %s when it was planned and is %s now", row.Name, want, row.Observed)
 	}
-	return ""
+	return nil
 }
 
 // send tells the agent. Without an answer the action stays as it is: the next
@@ -132,9 +202,10 @@ func (a *Act) send(ctx context.Context, x ops.Action, agent Agent) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	calling, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	answer, err := agent.Perform(ctx, &linkpb.PerformRequest{Ticket: ticket, Approvers: sets})
+	answer, err := agent.Perform(calling, &linkpb.PerformRequest{Ticket: ticket, Approvers: sets})
+	a.heard(x, err)
 	if err != nil {
 		kind := ops.KindOf(err)
 		if kind == ops.Forbidden || kind == ops.Conflict || kind == ops.Invalid {
@@ -183,7 +254,17 @@ func (a *Act) again(ctx context.Context, now time.Time, x ops.Action, agent Agen
 	case now.Before(x.Deadline.Add(-spare)):
 		return a.send(ctx, x, agent)
 	}
-	return a.move(ctx, x, ops.ActionExpire, "the agent never heard of it by its deadline", nil)
+	return a.move(ctx, x, ops.ActionExpire, a.never(x), nil)
+}
+
+// never says why an order was not begun by its deadline.
+func (a *Act) never(x ops.Action) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if said := a.said[x.ID]; said != "" {
+		return "it was not begun by its deadline: " + said
+	}
+	return "the agent never heard of it by its deadline"
 }
 
 // ask asks for the receipt of an order that runs, or whose outcome is not
@@ -204,6 +285,7 @@ func (a *Act) receipt(ctx context.Context, x ops.Action, agent Agent) ([]byte, e
 	defer cancel()
 	answer, err := agent.Receipt(ctx, &linkpb.ReceiptRequest{Key: x.ID})
 	if err != nil {
+		a.heard(x, err)
 		return nil, err
 	}
 	return answer.GetReceipt(), nil
@@ -252,10 +334,10 @@ func (a *Act) end(ctx context.Context, x ops.Action, r journal.Receipt) error {
 	}
 	err = a.Store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
 		before, err := tx.WorkloadRow(ctx, x.WorkloadID)
-		if err != nil {
+		if err != nil && ops.KindOf(err) != ops.NotFound {
 			return err
 		}
-		if r.State != journal.Unknown {
+		if r.State != journal.Unknown && err == nil {
 			if err := a.giveBack(ctx, tx, before, x, r); err != nil {
 				return err
 			}
@@ -284,6 +366,9 @@ func (a *Act) giveBack(ctx context.Context, tx *store.Tx, before store.WorkloadR
 		return nil // the lease has ended otherwise
 	}
 	after.Row, after.Reason = next, string(op)+" "+string(outcome)
-	_, err = tx.SaveWorkload(ctx, &after, "end", before, store.Why{Actor: actor, OnBehalf: x.ProposedBy, Reason: after.Reason, Facts: map[string]string{"action": x.ID}})
+	saved, err := tx.SaveWorkload(ctx, &after, "end", before, store.Why{Actor: actor, OnBehalf: x.ProposedBy, Reason: after.Reason, Facts: map[string]string{"action": x.ID}})
+	if err == nil && !saved {
+		err = ops.Errorf(ops.Conflict, "the workload was changed meanwhile") // the next pass tries again
+	}
 	return err
 }

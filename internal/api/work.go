@@ -115,7 +115,7 @@ func (s *Server) declareWorkload(ctx context.Context, q struct {
 	if b.Desired == "none" {
 		desired = workload.Undeclared
 	}
-	return s.deps.Work.Declare(ctx, reconcile.Declaration{Host: b.Host, Driver: b.Driver, Name: b.Name, Desired: desired, Source: "person"}, rest.CallerOf(ctx).Why(b.Reason))
+	return s.deps.Work.Declare(ctx, reconcile.Declaration{Host: b.Host, Driver: b.Driver, Name: b.Name, Desired: desired, Source: store.FromPerson}, rest.CallerOf(ctx).Why(b.Reason))
 }
 
 func (s *Server) drivers(context.Context, rest.NoInput) (rest.List[DriverView], error) {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"reeve/internal/ops"
@@ -54,7 +55,7 @@ func (f *Fleet) Remove(ctx context.Context, what string, why store.Why) (ops.Hos
 			return h, ops.Errorf(ops.Conflict, "%s is the machine of this server; start it with --no-agent to stop watching it", h.Name)
 		}
 		why.Reason = because("it was removed", why.Reason)
-		if err := tx.RemoveResourcesOf(ctx, h.ID, "", why); err != nil {
+		if err := errors.Join(tx.RemoveResourcesOf(ctx, h.ID, "", why), tx.DeleteWorkloadsOf(ctx, h.ID, why)); err != nil {
 			return h, err
 		}
 		return tx.MoveHost(ctx, h, ops.HostRemove, why, func(x *ops.Host) { x.KeyID = "" })

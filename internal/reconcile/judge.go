@@ -42,14 +42,22 @@ func (r *Reconcile) lists(host ops.Host, answer *linkpb.WorkloadsResponse) map[s
 // judge answers what the list of a host changes.
 func (r *Reconcile) judge(now time.Time, host ops.Host, rows []store.WorkloadRow, answer *linkpb.WorkloadsResponse) []change {
 	lists := r.lists(host, answer)
-	managed := map[string]bool{} // drivers of which something is declared
+	managed := map[string]bool{} // drivers of which something is declared, so that others are strangers
 	known := map[workload.Key]bool{}
 	for _, row := range rows {
 		known[row.Key()] = true
-		managed[row.Driver] = managed[row.Driver] || row.Desired != workload.Undeclared
+		// An order makes something desired, and nobody a stranger.
+		declared := row.Desired != workload.Undeclared && row.Source != store.FromOrder
+		managed[row.Driver] = managed[row.Driver] || declared && r.Drivers[row.Driver].Strangers
 	}
 	var changes []change
 	for _, row := range rows {
+		if row.Desired == workload.Undeclared && row.Lease == nil && !r.Drivers[row.Driver].Strangers {
+			after := row // such a thing has a row only while it is declared
+			after.Observed, after.Problems = workload.Absent, nil
+			changes = append(changes, change{row, after})
+			continue
+		}
 		list, ok := lists[row.Driver]
 		if !ok { // nothing was said of this driver, and nothing follows
 			if c, changed := unlisted(row, host); changed {
@@ -121,7 +129,7 @@ func judgeRow(now time.Time, row store.WorkloadRow, list workload.List, managed 
 		after.UpSince = now
 	}
 	same := maps.Equal(after.Problems, row.Problems) && after.UpSince.Equal(row.UpSince) && !strings.HasPrefix(row.Reason, notThere)
-	if same && (!v.Changed || v.Routine) && row.Version > 0 {
+	if same && (!v.Changed || v.Routine) && row.Version > 0 && !gone(after) {
 		return change{}, false
 	}
 	return change{row, after}, true
@@ -131,12 +139,15 @@ func judgeRow(now time.Time, row store.WorkloadRow, list workload.List, managed 
 // since it was read is left as it is: this list is too old for it.
 func (r *Reconcile) write(ctx context.Context, now time.Time, host ops.Host, changes []change) error {
 	return r.Store.Tx(ctx, now, func(tx *store.Tx) error {
+		if h, err := tx.Host(ctx, host.ID); err != nil || h.State == ops.HostRemoved {
+			return err // it went while its list was judged, with all that was on it
+		}
 		for _, c := range changes {
 			if gone(c.after) {
 				if err := Show(ctx, tx, host, &c.after); err != nil {
 					return err
 				}
-				if _, err := tx.DeleteWorkload(ctx, c.after); err != nil {
+				if _, err := tx.DeleteWorkload(ctx, c.after, store.Why{Actor: actor, Reason: "nobody declares it, and it is not there"}); err != nil {
 					return err
 				}
 				continue
@@ -145,7 +156,7 @@ func (r *Reconcile) write(ctx context.Context, now time.Time, host ops.Host, cha
 				return err
 			}
 			verb := ""
-			if c.before.Version > 0 && (c.before.Observed != c.after.Observed || !maps.Equal(c.before.Problems, c.after.Problems)) {
+			if c.before.Version > 0 && c.before.Observed != c.after.Observed || !maps.Equal(c.before.Problems, c.after.Problems) {
 				verb = "observe"
 			}
 			if _, err := tx.SaveWorkload(ctx, &c.after, verb, c.before, store.Why{Actor: actor, Reason: c.after.Reason}); err != nil {

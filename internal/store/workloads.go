@@ -15,11 +15,19 @@ import (
 	"reeve/internal/workload"
 )
 
+// The sources of what is desired of a workload.
+const (
+	FromConfig = "config"
+	FromPerson = "person" // who declared it
+	FromOrder  = "action" // of a person, such as to stop it
+)
+
 // A WorkloadRow is a workload as it is stored: the row that is judged, and
 // what goes with it.
 type WorkloadRow struct {
 	workload.Row
 	Source     string
+	Configured string // what the configuration last said of it, "" for nothing
 	Problems   map[string]string
 	Reason     string
 	UpSince    time.Time
@@ -28,7 +36,7 @@ type WorkloadRow struct {
 }
 
 const workloadColumns = `w.id, w.host_id, w.driver, w.name, w.desired, w.desired_by, w.source, w.observed, w.raw_label, w.lease, w.tombstone, w.missing_ms,
-	w.missing_reports, w.transit_ms, w.generation, w.sequence, w.removals, w.removal_ms, w.problems, w.reason, w.up_ms, w.changed_ms, w.resource_id, w.version`
+	w.missing_reports, w.transit_ms, w.generation, w.sequence, w.removals, w.removal_ms, w.problems, w.reason, w.up_ms, w.changed_ms, w.resource_id, w.configured, w.version`
 
 func scanWorkload(row interface{ Scan(...any) error }, more ...any) (WorkloadRow, error) {
 	var w WorkloadRow
@@ -36,7 +44,7 @@ func scanWorkload(row interface{ Scan(...any) error }, more ...any) (WorkloadRow
 	var tombstone int
 	var missing, transit, removal, up, changed int64
 	into := []any{&w.ID, &w.HostID, &w.Driver, &w.Name, &w.Desired, &w.DesiredBy, &w.Source, &w.Observed, &w.RawLabel, &lease, &tombstone, &missing,
-		&w.MissingReports, &transit, &w.Generation, &w.Sequence, &w.Removals, &removal, &problems, &w.Reason, &up, &changed, &w.ResourceID, &w.Version}
+		&w.MissingReports, &transit, &w.Generation, &w.Sequence, &w.Removals, &removal, &problems, &w.Reason, &up, &changed, &w.ResourceID, &w.Configured, &w.Version}
 	err := row.Scan(append(into, more...)...)
 	w.Tombstone = tombstone == 1
 	w.MissingSince, w.TransitSince, w.LastRemoval, w.UpSince, w.ChangedAt = fromMS(missing), fromMS(transit), fromMS(removal), fromMS(up), fromMS(changed)
@@ -186,15 +194,15 @@ func (tx *Tx) SaveWorkload(ctx context.Context, w *WorkloadRow, verb string, bef
 		problems = toJSON(w.Problems)
 	}
 	values := []any{w.Desired, w.DesiredBy, w.Source, w.Observed, w.RawLabel, lease, flag(w.Tombstone), toMS(w.MissingSince), w.MissingReports, toMS(w.TransitSince),
-		w.Generation, w.Sequence, w.Removals, toMS(w.LastRemoval), problems, w.Reason, toMS(w.UpSince), toMS(tx.now), w.ResourceID, w.ID}
+		w.Generation, w.Sequence, w.Removals, toMS(w.LastRemoval), problems, w.Reason, toMS(w.UpSince), toMS(tx.now), w.ResourceID, w.Configured, w.ID}
 	if w.Version == 0 {
 		saved, err = one(tx.q.ExecContext(ctx, `INSERT INTO workload (desired, desired_by, source, observed, raw_label, lease, tombstone, missing_ms, missing_reports, transit_ms,
-				generation, sequence, removals, removal_ms, problems, reason, up_ms, changed_ms, resource_id, id, host_id, driver, name)
-			VALUES (`+marks(23)+`) ON CONFLICT (host_id, driver, name) DO NOTHING`, append(values, w.HostID, w.Driver, w.Name)...))
+				generation, sequence, removals, removal_ms, problems, reason, up_ms, changed_ms, resource_id, configured, id, host_id, driver, name)
+			VALUES (`+marks(24)+`) ON CONFLICT (host_id, driver, name) DO NOTHING`, append(values, w.HostID, w.Driver, w.Name)...))
 	} else {
 		saved, err = one(tx.q.ExecContext(ctx, `UPDATE workload SET desired=$1, desired_by=$2, source=$3, observed=$4, raw_label=$5, lease=$6, tombstone=$7, missing_ms=$8,
 				missing_reports=$9, transit_ms=$10, generation=$11, sequence=$12, removals=$13, removal_ms=$14, problems=$15, reason=$16, up_ms=$17, changed_ms=$18,
-				resource_id=$19, version=version+1 WHERE id=$20 AND version=$21`, append(values, w.Version)...))
+				resource_id=$19, configured=$20, version=version+1 WHERE id=$21 AND version=$22`, append(values, w.Version)...))
 	}
 	if err != nil {
 		return false, fmt.Errorf("save workload %s: %w", w.Name, err)
@@ -228,10 +236,27 @@ func workloadTransition(verb string, before, w WorkloadRow, why Why) ops.Transit
 		Reason: why.Reason, Facts: facts}
 }
 
-// DeleteWorkload forgets a workload that nobody declares and that is not
-// there.
-func (tx *Tx) DeleteWorkload(ctx context.Context, w WorkloadRow) (bool, error) {
-	return one(tx.q.ExecContext(ctx, `DELETE FROM workload WHERE id = $1 AND version = $2`, w.ID, w.Version))
+// DeleteWorkload forgets a workload that is still of the version that was
+// read.
+func (tx *Tx) DeleteWorkload(ctx context.Context, w WorkloadRow, why Why) (bool, error) {
+	deleted, err := one(tx.q.ExecContext(ctx, `DELETE FROM workload WHERE id = $1 AND version = $2`, w.ID, w.Version))
+	if deleted && err == nil {
+		t := workloadTransition("forget", w, w, why)
+		t.To = ""
+		tx.Record(t)
+	}
+	return deleted, err
+}
+
+// DeleteWorkloadsOf forgets all workloads of a host.
+func (tx *Tx) DeleteWorkloadsOf(ctx context.Context, hostID string, why Why) error {
+	all, err := tx.WorkloadsOf(ctx, hostID)
+	for _, w := range all {
+		if _, err := tx.DeleteWorkload(ctx, w, why); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // PutResource writes a resource that its caller alone writes, whatever stood
@@ -251,9 +276,11 @@ func (tx *Tx) PutResource(ctx context.Context, r ops.Resource) (id string, err e
 	return id, nil
 }
 
-// NextFence answers a number above every one before it.
+// NextFence answers a number above every one before it. It follows the clock,
+// so that a database that was put back from a backup does not give out again
+// what hosts have seen.
 func (tx *Tx) NextFence(ctx context.Context) (n int64, err error) {
-	err = tx.q.QueryRowContext(ctx, `UPDATE fence SET last = last + 1 WHERE id = 1 RETURNING last`).Scan(&n)
+	err = tx.q.QueryRowContext(ctx, `UPDATE fence SET last = CASE WHEN last < $1 THEN $1 ELSE last + 1 END WHERE id = 1 RETURNING last`, toMS(tx.now)).Scan(&n)
 	return n, err
 }
 

@@ -69,13 +69,19 @@ func (j *judgement) ignored() Reason {
 		return because(OtherHost, "the list is of another host")
 	case seq <= j.Row.Sequence:
 		return because(OldSequence, "report %d is not newer than report %d", seq, j.Row.Sequence)
-	case j.seen != nil && j.seen.Generation < j.Row.Generation:
-		return because(OldGeneration, "the report is of generation %d, which generation %d replaced", j.seen.Generation, j.Row.Generation)
+	case j.older() && !(j.list.Complete && j.missingTwice()):
+		j.Row.Sequence = seq
+		return because(OldGeneration, "the report is of generation %d, which generation %d replaced; the next complete list decides", j.seen.Generation, j.Row.Generation)
 	case j.seen == nil && !j.list.Complete:
 		return because(Incomplete, "the list is not complete: what is not in it may still be there")
 	}
 	return Reason{}
 }
+
+// Older reports whether the thing under the row's name was made before the
+// one that the row is of. That is old news, or the name has passed back to it:
+// two complete lists without the newer one tell.
+func (j *judgement) older() bool { return j.seen != nil && j.seen.Generation < j.Row.Generation }
 
 // Accept takes the list as the newest news of the workload.
 func (j *judgement) accept() {
@@ -87,7 +93,9 @@ func (j *judgement) accept() {
 		j.absent()
 		return
 	}
-	j.Row.MissingReports, j.Row.MissingSince = 0, time.Time{}
+	if !j.older() {
+		j.Row.MissingReports, j.Row.MissingSince = 0, time.Time{}
+	}
 	j.Row.RawLabel = j.seen.Label
 	switch {
 	case j.seen.InTransit:
@@ -108,6 +116,7 @@ func (j *judgement) transit() {
 		j.Row.Observed = Unknown
 		j.clear(Lost)
 	}
+	j.clear(Protocol)
 	if j.Row.TransitSince.IsZero() || j.now.Before(j.Row.TransitSince) {
 		j.Row.TransitSince = j.now
 	}
@@ -152,7 +161,7 @@ func (j *judgement) missingTwice() bool {
 
 // Present compares a state that is understood with the one that is desired.
 func (j *judgement) present() {
-	if j.Row.Tombstone && j.seen.Generation > j.Row.Generation {
+	if j.Row.Tombstone && j.seen.Generation != j.Row.Generation {
 		j.replaced()
 		return
 	}
@@ -172,6 +181,7 @@ func (j *judgement) present() {
 		j.clear(OperationOverdue)
 		j.raise(Unowned, because(NotDeclared, "it is %s, and nobody declared it: adopt or ignore it", j.seen.State))
 	default:
+		j.clear(OperationOverdue)
 		j.raise(d.condition, because(Differs, "it is %s and should be %s", j.seen.State, j.Row.Desired))
 		j.want(d.op)
 	}
