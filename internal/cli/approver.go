@@ -207,10 +207,24 @@ func (s *session) actionsVerb() *cobra.Command {
 		}}
 }
 
+// minHash is how much of a plan's hash names it.
+const minHash = 12
+
 func (s *session) approveVerb() *cobra.Command {
 	var how approving
-	c := &cobra.Command{Use: "approve ID", Short: "Show the plan of an action, sign it and wait for the outcome", Args: takes(1, 1, "the ID of an action"), Example: "  reeve approve act_06h1...",
+	var hash string
+	c := &cobra.Command{Use: "approve ID", Short: "Show the plan of an action, sign it and wait for the outcome", Args: takes(1, 1, "the ID of an action"),
+		Example: "  reeve approve act_06h1...\n  reeve approve act_06h1... --hash 66a1ff58c0de --yes",
 		RunE: func(c *cobra.Command, args []string) error {
+			if how.yes && hash == "" || hash != "" && len(hash) < minHash {
+				return usageError{fmt.Sprintf("--yes signs without a look, and only the server knows what an ID is of: say --hash and at least the first %d characters of the hash of the plan that you saw", minHash), c.CommandPath()}
+			}
+			how.refuse = func(plan authority.Plan) error {
+				if strings.HasPrefix(authority.Hash(plan), hash) {
+					return nil
+				}
+				return answered(ops.Errorf(ops.Forbidden, "the plan of %s has the hash %s, not %s; nothing was signed", term.Safe(args[0]), authority.Hash(plan), term.Safe(hash)))
+			}
 			key, err := s.approverKey()
 			if err != nil {
 				return err
@@ -223,6 +237,7 @@ func (s *session) approveVerb() *cobra.Command {
 		}}
 	f := c.Flags()
 	f.StringVar(&how.reason, "reason", "", "why; goes into the approval")
+	f.StringVar(&hash, "hash", "", "sign only the plan with this hash, or one that begins so")
 	f.BoolVarP(&how.yes, "yes", "y", false, "sign without asking")
 	f.BoolVar(&how.noWait, "no-wait", false, "do not wait for the outcome")
 	return c

@@ -17,6 +17,7 @@ import (
 	"reeve/internal/ops"
 	"reeve/internal/show"
 	"reeve/internal/term"
+	"reeve/internal/workload"
 )
 
 func (s *session) workloadsVerb() *cobra.Command {
@@ -152,7 +153,11 @@ func (s *session) workloadDeclareVerb() *cobra.Command {
 			}
 			if driver == "" { // of the one that is known by the name
 				var w ops.Workload
-				if err := s.server.Get(c.Context(), "/api/v1/workloads/"+escapePath(args[0]), &w); err != nil {
+				err := s.server.Get(c.Context(), "/api/v1/workloads/"+escapePath(args[0]), &w)
+				if err != nil && ops.KindOf(err) != ops.NotFound {
+					return err
+				}
+				if err != nil {
 					return usageError{fmt.Sprintf("nothing on %s is known as %s yet: say with --driver docker, podman or systemd what it is of", host, name), c.CommandPath()}
 				}
 				driver = w.Driver
@@ -184,12 +189,16 @@ func (s *session) operationVerb(op, short string) *cobra.Command {
 	var reason string
 	var yes, noWait bool
 	c := &cobra.Command{Use: op + " ID", Short: short, Args: takes(1, 1, "a workload: its ID, its name, or HOST/NAME"), ValidArgsFunction: completes(s.workloadWords),
-		Long:    short + ". The server plans it; the plan is shown, and signed with your approver's key: the host\nbelieves that signature and not the server.",
+		Long: short + ". The server plans it; the plan is shown, and signed with your approver's key: the host\nbelieves that signature and not the server. " +
+			"A plan that is not what you typed is not signed; with an ID\ninstead of HOST/NAME only you can tell, so --yes needs a name.",
 		Example: "  reeve workload " + op + " web1/nginx\n  reeve workload " + op + " web1/nginx --yes --reason 'as agreed'",
 		RunE: func(c *cobra.Command, args []string) error {
 			key, err := s.approverKey()
 			if err != nil {
 				return err
+			}
+			if yes && ops.IDKind(args[0]) == ops.WorkloadID {
+				return usageError{"--yes signs without a look, and only the server knows what an ID is of: say HOST/NAME", c.CommandPath()}
 			}
 			body := map[string]any{"workload": args[0], "operation": op}
 			if reason != "" {
@@ -199,7 +208,9 @@ func (s *session) operationVerb(op, short string) *cobra.Command {
 			if _, err := s.server.Call(c.Context(), http.MethodPost, "/api/v1/actions", body, &a); err != nil {
 				return err
 			}
-			return s.approveAction(c.Context(), a, key, approving{reason, yes, noWait})
+			return s.approveAction(c.Context(), a, key, approving{reason: reason, yes: yes, noWait: noWait, refuse: func(plan authority.Plan) error {
+				return notTyped(args[0], workload.Operation(op), a, plan)
+			}})
 		}}
 	f := c.Flags()
 	f.StringVar(&reason, "reason", "", "why; goes into the plan and the time-line")
@@ -208,9 +219,23 @@ func (s *session) operationVerb(op, short string) *cobra.Command {
 	return c
 }
 
+// notTyped refuses a plan that is not what a person typed: the signature
+// counts at the host, so a server that somebody took over must not choose what
+// it is for.
+func notTyped(typed string, op workload.Operation, a ops.Action, plan authority.Plan) error {
+	host, name, both := strings.Cut(typed, "/")
+	target := plan.Target == typed || both && plan.Target == name && (host == plan.TargetHost || host == a.HostName && a.HostID == plan.TargetHost)
+	if plan.Verb == op.Verb() && (target || ops.IDKind(typed) == ops.WorkloadID) {
+		return nil
+	}
+	return answered(ops.Errorf(ops.Forbidden, "the server planned %s of %s %s on host %s (%s), not %s of %s; nothing was signed: see who changed the server",
+		term.Safe(plan.Verb), term.Safe(plan.Adapter), term.Safe(plan.Target), term.Safe(a.HostName), term.Safe(plan.TargetHost), op, term.Safe(typed)))
+}
+
 type approving struct {
 	reason      string
 	yes, noWait bool
+	refuse      func(authority.Plan) error // what is not signed, whoever says yes
 }
 
 // approveAction shows a plan, signs it and waits for the outcome. The hash is
@@ -224,6 +249,9 @@ func (s *session) approveAction(ctx context.Context, a ops.Action, key approver.
 	hash := authority.Hash(plan)
 	if hash != a.PlanHash {
 		return answered(ops.Errorf(ops.Forbidden, "the server's hash is not that of the plan it shows; nothing was signed"))
+	}
+	if err := how.refuse(plan); err != nil {
+		return err
 	}
 	if !s.json() || !how.yes {
 		show.Plan(s.page, a, plan)

@@ -58,9 +58,9 @@ func TestWorkloadIsStartedFromThePage(t *testing.T) {
 	b.says(`[data-testid=problem]`, "Stopped unexpectedly")
 	b.says(`[data-testid=workload-story]`, "Is stopped")
 	b.takesBack()
-	id := b.starts(t, p)
+	id, hash := b.starts(t, p)
 
-	if out, err := p.Command("approve", id, "--yes"); err != nil || !strings.Contains(out, "it is running now") {
+	if out, err := p.Command("approve", id, "--yes", "--hash", hash); err != nil || !strings.Contains(out, "it is running now") {
 		t.Fatalf("reeve approve: %v\n%s", err, out)
 	}
 	b.shows(`[data-testid=action][data-state=succeeded]`)
@@ -99,9 +99,9 @@ func (b *tab) takesBack() {
 	b.shows(`[data-testid=action][data-state=withdrawn]`)
 }
 
-// starts proposes the start and answers the ID of the action, as the page
-// tells it.
-func (b *tab) starts(t *testing.T, p *program.Program) string {
+// starts proposes the start and answers the ID of the action and the hash of
+// its plan, as the line for the approver has them.
+func (b *tab) starts(t *testing.T, p *program.Program) (id, hash string) {
 	t.Helper()
 	if n := ask[int](b, `document.querySelectorAll('[data-testid=op-stop], [data-testid=op-pause]').length`); n > 0 {
 		t.Error("what is stopped can be stopped or paused")
@@ -112,15 +112,16 @@ func (b *tab) starts(t *testing.T, p *program.Program) string {
 	b.says(`[data-testid=plan]`, "It was stopped by mistake")
 	b.until("the plan has the focus", `document.activeElement?.querySelector('[data-testid=approve-line]')`)
 	line := b.text(`[data-testid=approve-line]`)
-	id, ok := strings.CutPrefix(line, "reeve approve ")
-	if !ok {
+	rest, ok := strings.CutPrefix(line, "reeve approve ")
+	id, hash, hashed := strings.Cut(rest, " --hash ")
+	if !ok || !hashed {
 		t.Fatalf("the line to approve with is %q", line)
 	}
 	var a ops.Action
-	if err := p.Get("/api/v1/actions/"+id, &a); err != nil || a.Verb != "workload.start" || b.text(`[data-testid=plan-hash]`) != a.PlanHash {
+	if err := p.Get("/api/v1/actions/"+id, &a); err != nil || a.Verb != "workload.start" || !strings.HasPrefix(a.PlanHash, hash) || b.text(`[data-testid=plan-hash]`) != a.PlanHash {
 		t.Fatalf("the page shows another plan than %+v, %v", a, err)
 	}
-	return id
+	return id, hash
 }
 
 // looksOver visits the other places that tell of it, in both themes and on a

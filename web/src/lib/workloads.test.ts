@@ -69,7 +69,7 @@ describe('an action', () => {
     expect(waitsFor(action({ state: 'unknown' }), 'atlas')).toContain('nothing is done twice')
     expect(waitsFor(action({ state: 'failed' }), 'atlas')).toBe('')
   })
-  test('reads as what it does', () => expect([whatOf(action()), stateText('awaiting_approval'), approveLine('act_1')]).toEqual(['Start web', 'awaits approval', 'reeve approve act_1']))
+  test('reads as what it does', () => expect([whatOf(action()), stateText('awaiting_approval'), approveLine({ id: 'act_1', plan_hash: '0123456789abcdef0123' })]).toEqual(['Start web', 'awaits approval', 'reeve approve act_1 --hash 0123456789abcdef']))
   test('says who took it back', () => expect([whyOf(action({ why: 'withdraw by user:ada' })), whyOf(action({ why: 'not now' })), whyOf(action())]).toEqual(['withdrawn by ada', 'not now', '']))
   test('has a receipt of before and after', () => {
     expect(beforeAfter({ observed: 'stopped', sequence: '4', generation: '9' }, { observed: 'running', raw_label: 'running', sequence: '5' })).toEqual([['observed', 'stopped', 'running'], ['raw_label', '', 'running']])

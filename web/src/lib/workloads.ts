@@ -121,8 +121,8 @@ export function waitsFor(a: Action, host: string): string {
   return ''
 }
 
-/** approveLine is what an approver types. The signature is made there, never in the browser. */
-export const approveLine = (id: string) => `reeve approve ${id}`
+/** approveLine is what an approver types, for the very plan that is shown. The signature is made there, never in the browser. */
+export const approveLine = (a: Pick<Action, 'id' | 'plan_hash'>) => `reeve approve ${a.id} --hash ${a.plan_hash.slice(0, 16)}`
 
 /** beforeAfter lists what a receipt says of the target, by attribute; the count of lists is of no use to people. */
 export function beforeAfter(before: Strings | undefined, after: Strings | undefined): [string, string, string][] {
