@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,33 +20,67 @@ import (
 // since are looked at.
 const declareEvery = time.Minute
 
+// A place is where a declared workload is.
+type place struct{ host, driver, name string }
+
 // declareWorkloads writes down what the configuration declares now, and takes
 // back what it no longer does. What is declared already leaves no trace.
 func (s *Server) declareWorkloads(ctx context.Context) error {
-	wanted := map[string]bool{}
-	for _, w := range s.config.Workloads {
-		all, err := s.expanded(ctx, w)
-		if err != nil {
-			return err // nothing is taken back because a file cannot be read
+	places, wanted, failed := s.wanted(ctx)
+	kept := map[string]bool{}
+	for _, p := range places {
+		id, err := s.declareOne(ctx, p, wanted[p])
+		failed = errors.Join(failed, err)
+		kept[id] = true
+	}
+	if failed != nil {
+		return failed // nothing is taken back because a file cannot be read
+	}
+	return s.takeBack(ctx, kept)
+}
+
+// wanted answers what the entries of the configuration come to, in order. A
+// name that stands by itself outdoes the same from a file or from systemd.
+// What cannot be read holds back nothing else.
+func (s *Server) wanted(ctx context.Context) (places []place, wanted map[place]config.Workload, failed error) {
+	wanted = map[place]config.Workload{}
+	named := map[place]bool{}
+	for _, entry := range s.config.Workloads {
+		host, err := s.store.FindHost(ctx, cmp.Or(entry.Host, s.host.Key))
+		if ops.KindOf(err) == ops.NotFound {
+			continue // it has not joined yet, and is looked for again
 		}
+		var all []config.Workload
+		if err == nil {
+			all, err = s.expanded(ctx, host.ID, entry)
+		}
+		failed = errors.Join(failed, err)
 		for _, one := range all {
-			id, err := s.declareOne(ctx, one)
-			if err != nil {
-				return err
+			p := place{host.ID, one.Driver, one.Name}
+			if _, again := wanted[p]; !again {
+				places = append(places, p)
 			}
-			wanted[id] = true
+			if !named[p] {
+				wanted[p], named[p] = one, entry.Name != ""
+			}
 		}
 	}
+	return places, wanted, failed
+}
+
+// takeBack takes back what the configuration declared and does no longer.
+func (s *Server) takeBack(ctx context.Context, kept map[string]bool) error {
+	why := store.Why{Actor: "config", Reason: "no longer in the configuration"}
 	for f := (store.WorkloadFilter{Declared: true, Limit: 1000}); ; {
 		page, next, err := s.store.Workloads(ctx, f)
 		if err != nil {
 			return err
 		}
 		for _, x := range page {
-			if x.Source != configSource || wanted[x.ID] {
+			if x.Configured == "" || kept[x.ID] {
 				continue
 			}
-			_, err := s.reconcile.Declare(ctx, reconcile.Declaration{Host: x.HostID, Driver: x.Driver, Name: x.Name}, store.Why{Actor: "config", Reason: "no longer in the configuration"})
+			_, err := s.reconcile.Declare(ctx, reconcile.Declaration{Host: x.HostID, Driver: x.Driver, Name: x.Name, Source: store.FromConfig}, why)
 			if err != nil && ops.KindOf(err) != ops.Conflict {
 				return err
 			}
@@ -57,59 +92,40 @@ func (s *Server) declareWorkloads(ctx context.Context) error {
 	}
 }
 
-const configSource = "config"
-
-// expanded answers the workloads one by one.
-func (s *Server) expanded(ctx context.Context, w config.Workload) ([]config.Workload, error) {
+// expanded answers the workloads of an entry one by one.
+func (s *Server) expanded(ctx context.Context, host string, w config.Workload) ([]config.Workload, error) {
 	if !w.Enabled {
 		return w.Expanded()
 	}
-	host, err := s.store.FindHost(ctx, cmp.Or(w.Host, s.host.Key))
-	if ops.KindOf(err) == ops.NotFound {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	names, err := s.reconcile.Enabled(ctx, host.ID, configSource)
-	if err != nil {
-		return nil, err
-	}
+	names, err := s.reconcile.Enabled(ctx, host, store.FromConfig)
 	all := make([]config.Workload, 0, len(names))
 	for _, name := range names {
 		one := w
 		one.Enabled, one.Name = false, name
 		all = append(all, one)
 	}
-	return all, nil
+	return all, err
 }
 
-// declareOne declares one workload, unless it is so already. A host that has
-// not joined yet is none of its concern: it is looked for again.
-func (s *Server) declareOne(ctx context.Context, w config.Workload) (id string, err error) {
+// declareOne declares one workload, unless the configuration said so before:
+// then a person's word that came after stands.
+func (s *Server) declareOne(ctx context.Context, p place, w config.Workload) (id string, err error) {
 	desired, err := w.At(time.Now())
 	if err != nil {
 		return "", err
 	}
-	host, err := s.store.FindHost(ctx, cmp.Or(w.Host, s.host.Key))
-	if ops.KindOf(err) == ops.NotFound {
-		return "", nil
-	}
+	row, ok, err := s.store.WorkloadByKey(ctx, p.host, p.driver, p.name)
 	if err != nil {
 		return "", err
 	}
-	row, ok, err := s.store.WorkloadByKey(ctx, host.ID, w.Driver, w.Name)
-	if err != nil || ok && string(row.Desired) == desired && row.Source == configSource {
-		return row.ID, err
-	}
-	if ok && row.Source == "action" && w.Window == "" {
-		return row.ID, nil // a person's order stands until the configuration says something else
+	if ok && row.Configured == desired && (row.Source == store.FromConfig || string(row.Desired) != desired) {
+		return row.ID, nil
 	}
 	why := store.Why{Actor: "config", Reason: "declared in the configuration"}
 	if w.Window != "" {
 		why.Reason = "declared in the configuration, for " + w.Window
 	}
-	x, err := s.reconcile.Declare(ctx, reconcile.Declaration{Host: host.ID, Driver: w.Driver, Name: w.Name, Desired: workload.State(desired), Source: configSource}, why)
+	x, err := s.reconcile.Declare(ctx, reconcile.Declaration{Host: p.host, Driver: p.driver, Name: p.name, Desired: workload.State(desired), Source: store.FromConfig}, why)
 	if ops.KindOf(err) == ops.Conflict {
 		return row.ID, nil // the next pass tries again
 	}
@@ -118,7 +134,9 @@ func (s *Server) declareOne(ctx context.Context, w config.Workload) (id string, 
 
 // workloadErrors answers the first mistake in the declared workloads.
 func workloadErrors(c config.Config) error {
+	named := map[place]bool{}
 	for i, w := range c.Workloads {
+		p := place{w.Host, w.Driver, w.Name}
 		wrong, hint := "", "a workload has a driver of `reeve drivers`; a name, a compose file, or enabled with the driver systemd; and is desired running, paused, stopped or absent"
 		_, windowErr := w.At(time.Now())
 		switch _, ok := drivers.Get(w.Driver); {
@@ -126,6 +144,8 @@ func workloadErrors(c config.Config) error {
 			wrong = "driver"
 		case count(w.Name != "", w.Compose != "", w.Enabled) != 1:
 			wrong = "name"
+		case w.Name != "" && named[p]:
+			wrong, hint = "name", p.name+" is declared twice"
 		case w.Enabled && w.Driver != "systemd":
 			wrong, hint = "enabled", "what is enabled is known of the driver systemd alone"
 		case w.Desired != "" && !slices.Contains([]string{"running", "paused", "stopped", "absent"}, w.Desired):
@@ -137,6 +157,7 @@ func workloadErrors(c config.Config) error {
 				wrong, hint = "compose", err.Error()
 			}
 		}
+		named[p] = true
 		if wrong != "" {
 			key := fmt.Sprintf("workloads[%d].%s", i, wrong)
 			return c.Because(key, ops.Errorf(ops.Invalid, "%s: %s", key, hint))

@@ -59,7 +59,7 @@ func TestDeclarationsFollowTheirSources(t *testing.T) {
 			}
 			var names []string
 			for _, w := range all {
-				if w.Desired != string(workload.Running) || w.Source != configSource {
+				if w.Desired != string(workload.Running) || w.Source != store.FromConfig {
 					t.Errorf("%+v", w)
 				}
 				names = append(names, w.Name)
@@ -92,6 +92,99 @@ func TestDeclarationsFollowTheirSources(t *testing.T) {
 			t.Fatalf("a declaration was taken back because its file cannot be read: %+v, %v", w, err)
 		}
 	})
+}
+
+// configured answers a server on a store that knows the host web1.
+func configured(t *testing.T, workloads ...config.Workload) *Server {
+	t.Helper()
+	st := storetest.SQLite(t)
+	err := st.Tx(t.Context(), time.Now(), func(tx *store.Tx) error {
+		return tx.AddHost(t.Context(), ops.Host{ID: "host_web1", Name: "web1", State: ops.HostOnline}, store.Why{Actor: "test"})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]reconcile.Driver{"docker": {}, "systemd": {}}
+	return &Server{store: st, reconcile: reconcile.New(reconcile.Options{Log: slog.New(slog.DiscardHandler), Store: st, Drivers: known}), config: config.Config{Workloads: workloads}}
+}
+
+func (s *Server) declares(t *testing.T, what string) ops.Workload {
+	t.Helper()
+	for range 3 {
+		if err := s.declareWorkloads(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := s.store.Workload(t.Context(), what)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// TestAPersonsWordStandsUntilTheConfigurationSaysSomethingElse, and what the
+// configuration declared once it takes back, whoever gave orders since.
+func TestAPersonsWordStandsUntilTheConfigurationSaysSomethingElse(t *testing.T) {
+	s := configured(t, config.Workload{Host: "web1", Driver: "docker", Name: "nginx"})
+	says := func(desired, source string) {
+		t.Helper()
+		if w := s.declares(t, "web1/nginx"); w.Desired != desired || w.Source != source {
+			t.Errorf("it should be %q by %q, not %q by %q", w.Desired, w.Source, desired, source)
+		}
+	}
+	order := func(desired workload.State) {
+		t.Helper()
+		err := s.store.Tx(t.Context(), time.Now(), func(tx *store.Tx) error {
+			before, _, err := tx.WorkloadByKey(t.Context(), "host_web1", "docker", "nginx")
+			if err != nil {
+				return err
+			}
+			after := before
+			after.Desired, after.Source = desired, store.FromOrder
+			_, err = tx.SaveWorkload(t.Context(), &after, "begin", before, store.Why{Actor: "act"})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("running", store.FromConfig)
+	order(workload.Stopped)
+	says("stopped", store.FromOrder)
+	order(workload.Running)
+	says("running", store.FromConfig)
+	order(workload.Stopped)
+	s.config.Workloads[0].Desired = "paused"
+	says("paused", store.FromConfig)
+	if _, err := s.reconcile.Declare(t.Context(), reconcile.Declaration{Host: "web1", Driver: "docker", Name: "nginx", Source: store.FromPerson}, store.Why{Actor: "user:anna"}); ops.KindOf(err) != ops.Conflict {
+		t.Errorf("what the configuration declares is taken back by a person: %v", err)
+	}
+	order(workload.Running)
+	s.config.Workloads = nil
+	says("", "")
+}
+
+// TestANamedEntryOutdoesWhatIsEnabled, and they do not fight.
+func TestANamedEntryOutdoesWhatIsEnabled(t *testing.T) {
+	s := configured(t, config.Workload{Host: "web1", Driver: "systemd", Enabled: true}, config.Workload{Host: "web1", Driver: "systemd", Name: "cups.service", Desired: "stopped"})
+	unit(t, s.store, "cups.service", "true", "running")
+	if w := s.declares(t, "web1/cups.service"); w.Desired != "stopped" || w.Version != 1 {
+		t.Errorf("%+v", w)
+	}
+	if err := workloadErrors(config.Config{Workloads: []config.Workload{{Driver: "docker", Name: "x"}, {Driver: "docker", Name: "x", Desired: "stopped"}}}); err == nil || !strings.Contains(err.Error(), "workloads[1].name") {
+		t.Errorf("two entries of one name: %v", err)
+	}
+}
+
+// TestAFileThatCannotBeReadHoldsBackNothingElse.
+func TestAFileThatCannotBeReadHoldsBackNothingElse(t *testing.T) {
+	s := configured(t, config.Workload{Host: "web1", Driver: "docker", Compose: filepath.Join(t.TempDir(), "compose.yaml")}, config.Workload{Host: "web1", Driver: "docker", Name: "nginx"})
+	if err := s.declareWorkloads(t.Context()); err == nil {
+		t.Error("nothing is said of the file")
+	}
+	if w, err := s.store.Workload(t.Context(), "web1/nginx"); err != nil || w.Desired != "running" {
+		t.Errorf("%+v, %v", w, err)
+	}
 }
 
 func TestAMistakeInADeclarationSaysWhichAndWhatToDo(t *testing.T) {

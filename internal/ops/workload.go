@@ -13,6 +13,7 @@ type Workload struct {
 	Desired    string            `json:"desired" doc:"running, paused, stopped or absent; empty while nobody declared it."`
 	DesiredBy  string            `json:"desired_by,omitempty"`
 	Source     string            `json:"source,omitempty" doc:"Where it was declared: config, person, or an action."`
+	Configured string            `json:"configured,omitempty" doc:"What the configuration of the server says of it; a person's later word stands against it until the configuration says something else."`
 	Observed   string            `json:"observed" doc:"running, paused, stopped, absent or unknown."`
 	Label      string            `json:"raw_label,omitempty" doc:"The driver's own word for its state."`
 	Reachable  string            `json:"reachability" doc:"online, or unknown while its host is not heard of: then observed is what was seen last."`

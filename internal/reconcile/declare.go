@@ -76,6 +76,16 @@ func declared(row store.WorkloadRow, d Declaration, why store.Why) (store.Worklo
 	if why.OnBehalf != "" {
 		by = why.OnBehalf
 	}
+	configured := d.Source == store.FromConfig
+	switch {
+	case configured && d.Desired == workload.Undeclared && row.Source == store.FromPerson:
+		row.Configured = "" // a person declared it too
+		return row, nil
+	case configured:
+		row.Configured = string(d.Desired)
+	case d.Desired == workload.Undeclared && row.Configured != "":
+		return row, ops.Errorf(ops.Conflict, "%s is declared in the configuration of the server: take it out there, or declare something else", row.Name)
+	}
 	row.Source, row.Problems = d.Source, nil
 	row.Reason = "declared; the next list of the agent is judged by it"
 	row.Sequence = 0

@@ -62,6 +62,9 @@ func Workload(p *term.Page, w WorkloadAnswer, now time.Time) {
 	if w.DesiredBy != "" {
 		rows = append(rows, [2]string{"declared by", w.DesiredBy + " (" + w.Source + ")"})
 	}
+	if w.Configured != "" && w.Configured != w.Desired {
+		rows = append(rows, [2]string{"configured", w.Configured + ": the later word of a person stands until the configuration says something else"})
+	}
 	if w.Label != "" {
 		rows = append(rows, [2]string{"driver says", w.Label})
 	}

@@ -135,7 +135,7 @@ func (v view) Workloads(ctx context.Context, f WorkloadFilter) ([]ops.Workload, 
 }
 
 func shownWorkload(w WorkloadRow, host, state string) ops.Workload {
-	x := ops.Workload{ID: w.ID, HostID: w.HostID, Host: host, Driver: w.Driver, Name: w.Name, Desired: string(w.Desired), DesiredBy: w.DesiredBy, Source: w.Source,
+	x := ops.Workload{ID: w.ID, HostID: w.HostID, Host: host, Driver: w.Driver, Name: w.Name, Desired: string(w.Desired), DesiredBy: w.DesiredBy, Source: w.Source, Configured: w.Configured,
 		Observed: string(w.Observed), Label: w.RawLabel, Tombstone: w.Tombstone, Problems: w.Problems, Reason: w.Reason, UpSince: w.UpSince, ChangedAt: w.ChangedAt,
 		Generation: w.Generation, ResourceID: w.ResourceID, Version: w.Version, Reachable: ops.ReachableOf(ops.KindWorkload, ops.HostState(state))}
 	if w.Lease != nil {

@@ -278,6 +278,8 @@ export interface Workload {
   desired: Running | ''
   desired_by?: string
   source?: string
+  /** What reeve.yaml says of it. */
+  configured?: string
   observed: Running | 'unknown'
   raw_label?: string
   reachability: string
