@@ -99,12 +99,27 @@ func (h *Hands) Drivers() []string {
 	return names
 }
 
+// listLag is how far the numbers of lists may fall behind the clock.
+const listLag = 10 * time.Minute
+
+// number answers the number of the next list. A machine that goes back to a
+// snapshot takes its counter back with it, and the clock goes on: so do the
+// numbers.
+func (h *Hands) number() (int64, error) {
+	if now := time.Now(); now.Add(-listLag).UnixMilli() > h.last {
+		if err := h.counter.AtLeast(now.UnixMilli()); err != nil {
+			return 0, err
+		}
+	}
+	return h.counter.Next()
+}
+
 // Workloads lists what is on the host, each driver for itself: one that fails
 // makes no other list incomplete.
 func (h *Hands) Workloads(ctx context.Context, _ *linkpb.WorkloadsRequest) (*linkpb.WorkloadsResponse, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock() // one list after the other, so that numbers are their order
-	number, err := h.counter.Next()
+	number, err := h.number()
 	if err != nil {
 		return nil, link.Wire(err)
 	}

@@ -125,7 +125,8 @@ func (p *Performer) prove(chain [][]byte) (authority.ApproverSet, error) {
 	switch known := p.set; {
 	case newest.Version < known.Version, newest.Version == known.Version && newest.Hash() != known.Hash(),
 		known.Version > 0 && sets[known.Version-1].Hash() != known.Hash():
-		return newest, ops.Errorf(ops.Forbidden, "the server's approvers are older than version %d, which this host knows, or branch off from it", known.Version)
+		return newest, ops.Errorf(ops.Forbidden, "the server's approvers are older than version %d, which this host knows, or branch off from it. Only a database that was put back from a backup explains that: "+
+			"then see with `reeve approver` that the list is right, and remove %s on the host, as root", known.Version, filepath.Join(p.o.Dir, setFile))
 	case newest.Version == known.Version:
 		return newest, nil
 	}
