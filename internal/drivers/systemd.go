@@ -7,7 +7,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"time"
 
 	"reeve/internal/collect"
 	"reeve/internal/command"
@@ -73,16 +72,12 @@ func (d unitDriver) ask(ctx context.Context, args ...string) ([]byte, error) {
 	return answer.Stdout, nil
 }
 
-// unitTimeout bounds one operation.
-const unitTimeout = 90 * time.Second
-
-// Do starts, stops or restarts a service.
+// Do starts, stops or restarts a service. The deadline of the order bounds it:
+// systemd goes on with its job after that, so that its outcome is not known.
 func (d unitDriver) Do(ctx context.Context, op workload.Operation, t Target) (string, error) {
 	if !unitName.MatchString(t.Name) {
 		return "", ops.Errorf(ops.Invalid, "%q is not the name of a service", redact.Line(t.Name, 100))
 	}
-	ctx, cancel := context.WithTimeout(ctx, unitTimeout)
-	defer cancel()
 	if command.ReadOnly {
 		return "", ops.Errorf(ops.Forbidden, "this build of the agent cannot change anything")
 	}

@@ -225,6 +225,10 @@ func (p *Performer) begin(t authority.Ticket, driver Driver, op workload.Operati
 	target := t.Plan.Adapter + "/" + t.Plan.Target
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	// The same order may have come twice at once: the first has begun it.
+	if old, ok, err := p.receipts.Get(t.Plan.IdempotencyKey); err != nil || ok {
+		return old, err
+	}
 	if p.busy[target] {
 		return journal.Receipt{}, ops.Errorf(ops.Conflict, "another operation is under way on %s", t.Plan.Target)
 	}

@@ -27,12 +27,18 @@ type shelf struct {
 	done   []workload.Operation
 	hold   chan struct{}
 	fails  error
+	meet   *sync.WaitGroup // when set, looks wait for each other
 }
 
 func (s *shelf) Look(_ context.Context, name string) (perform.Thing, bool, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	t, ok := s.things[name]
+	meet := s.meet
+	s.mu.Unlock()
+	if meet != nil {
+		meet.Done()
+		meet.Wait()
+	}
 	return t, ok, nil
 }
 
@@ -293,6 +299,31 @@ func TestOneOperationAtATimeOnOneThing(t *testing.T) {
 	close(b.shelf.hold)
 	if r := b.outcome("act_1"); r.State != journal.Succeeded {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestTheSameOrderTwiceAtOnceIsOneOrder: a server that had no answer sends it
+// again, while the first is on its way.
+func TestTheSameOrderTwiceAtOnceIsOneOrder(t *testing.T) {
+	b := newBench(t)
+	b.shelf.hold, b.shelf.meet = make(chan struct{}), &sync.WaitGroup{}
+	b.shelf.meet.Add(2)
+	ticket := b.ticket(b.plan("act_1"), 1)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if r, err := b.send(ticket); err != nil || r.State != journal.Running {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+	wg.Wait()
+	b.shelf.mu.Lock()
+	b.shelf.meet = nil
+	b.shelf.mu.Unlock()
+	close(b.shelf.hold)
+	if r := b.outcome("act_1"); r.State != journal.Succeeded || b.shelf.ran() != 1 {
+		t.Errorf("ran %d: %+v", b.shelf.ran(), r)
 	}
 }
 
