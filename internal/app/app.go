@@ -95,7 +95,7 @@ type cleanup struct {
 }
 
 // woken are the loops that others wake.
-type woken struct{ watch, checks, deadman *loop.Loop } // deadman is nil without one
+type woken struct{ watch, checks, declare, deadman *loop.Loop } // deadman is nil without one
 
 // New opens the stores, builds every part and listens. On an error everything
 // that was opened is closed again.

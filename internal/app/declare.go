@@ -33,11 +33,25 @@ func (s *Server) declareWorkloads(ctx context.Context) error {
 		failed = errors.Join(failed, err)
 		kept[id] = true
 	}
+	s.wakeAtEdge(time.Now())
 	if failed != nil {
 		return failed // nothing is taken back because a file cannot be read
 	}
 	return s.takeBack(ctx, kept)
 }
+
+// wakeAtEdge sees to it that the edge of a window is not waited for: what
+// starts by itself at that time would be found to run although it should not.
+func (s *Server) wakeAtEdge(now time.Time) {
+	if s.woken.declare == nil || !slices.ContainsFunc(s.config.Workloads, func(w config.Workload) bool { return w.NextMinute(now) }) {
+		return
+	}
+	time.AfterFunc(now.Truncate(time.Minute).Add(time.Minute).Sub(now), s.woken.declare.Wake)
+}
+
+// windowSettle is how long something may take to start or to stop by itself
+// after an edge of its window.
+const windowSettle = 2 * time.Minute
 
 // wanted answers what the entries of the configuration come to, in order. A
 // name that stands by itself outdoes the same from a file or from systemd.
@@ -122,10 +136,11 @@ func (s *Server) declareOne(ctx context.Context, p place, w config.Workload) (id
 		return row.ID, nil
 	}
 	why := store.Why{Actor: "config", Reason: "declared in the configuration"}
+	d := reconcile.Declaration{Host: p.host, Driver: p.driver, Name: p.name, Desired: workload.State(desired), Source: store.FromConfig}
 	if w.Window != "" {
-		why.Reason = "declared in the configuration, for " + w.Window
+		d.Settle, why.Reason = windowSettle, "declared in the configuration, for "+w.Window
 	}
-	x, err := s.reconcile.Declare(ctx, reconcile.Declaration{Host: p.host, Driver: p.driver, Name: p.name, Desired: workload.State(desired), Source: store.FromConfig}, why)
+	x, err := s.reconcile.Declare(ctx, d, why)
 	if ops.KindOf(err) == ops.Conflict {
 		return row.ID, nil // the next pass tries again
 	}

@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"reeve/internal/config"
+	"reeve/internal/loop"
 	"reeve/internal/ops"
 	"reeve/internal/reconcile"
 	"reeve/internal/store"
@@ -174,6 +176,34 @@ func TestANamedEntryOutdoesWhatIsEnabled(t *testing.T) {
 	if err := workloadErrors(config.Config{Workloads: []config.Workload{{Driver: "docker", Name: "x"}, {Driver: "docker", Name: "x", Desired: "stopped"}}}); err == nil || !strings.Contains(err.Error(), "workloads[1].name") {
 		t.Errorf("two entries of one name: %v", err)
 	}
+}
+
+// TestAWindowIsOnTimeAndLetsThingsSettle: the pass is woken at the edge, and
+// what starts by itself then is given time.
+func TestAWindowIsOnTimeAndLetsThingsSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := configured(t, config.Workload{Host: "web1", Driver: "docker", Name: "batch", Window: "00:10-05:00"}) // it is 00:00
+		g := loop.NewGroup(slog.New(slog.DiscardHandler))
+		s.woken.declare = g.Add(&loop.Loop{Name: "declare", Every: declareEvery, Pass: s.declareWorkloads})
+		time.Sleep(30 * time.Second)
+		g.Start(t.Context())
+		time.Sleep(9*time.Minute + 29*time.Second)
+		says := func(desired string, settles bool) {
+			t.Helper()
+			row, _, err := s.store.WorkloadByKey(t.Context(), "host_web1", "docker", "batch")
+			if err != nil || string(row.Desired) != desired || settles != time.Now().Before(row.SettlesAt) {
+				t.Errorf("%s: %+v, %v", time.Now().Format(time.TimeOnly), row, err)
+			}
+		}
+		says("stopped", false)
+		time.Sleep(2 * time.Second)
+		says("running", true)
+		time.Sleep(windowSettle)
+		says("running", false)
+		if err := g.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // TestAFileThatCannotBeReadHoldsBackNothingElse.

@@ -35,7 +35,7 @@ func (s *Server) addLoops() {
 	}
 	g.Add(&loop.Loop{Name: "checkpoint", Doc: "Moves the database's log into the database.", Every: checkpointing, Pass: s.store.Checkpoint})
 	g.Add(s.single(&loop.Loop{Name: "prune", Doc: "Deletes events, and resources that nothing tells of, a month after.", Every: time.Hour, Pass: s.prune}))
-	g.Add(s.single(&loop.Loop{Name: "declare", Doc: "Declares the workloads of the configuration: windows of time, compose files, hosts that have joined.",
+	s.woken.declare = g.Add(s.single(&loop.Loop{Name: "declare", Doc: "Declares the workloads of the configuration: windows of time, compose files, hosts that have joined.",
 		Every: declareEvery, Pass: s.declareWorkloads}))
 	if s.config.Deadman != "" {
 		s.woken.deadman = g.Add(&loop.Loop{Name: "deadman", Doc: "Tells a service outside that Reeve lives.", Every: deadmanEvery, Steady: true, Pass: s.pingDeadman})

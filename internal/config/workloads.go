@@ -29,14 +29,11 @@ func (w Workload) At(now time.Time) (desired string, problem error) {
 	if w.Window == "" {
 		return desired, nil
 	}
-	from, to, ok := strings.Cut(w.Window, "-")
-	begin, err1 := time.Parse("15:04", strings.TrimSpace(from))
-	end, err2 := time.Parse("15:04", strings.TrimSpace(to))
-	if !ok || err1 != nil || err2 != nil || begin.Equal(end) || w.Desired != "" {
+	a, b, ok := w.minutes()
+	if !ok || w.Desired != "" {
 		return "", ops.Errorf(ops.Invalid, "a window is FROM-TO, such as 08:00-20:00, and stands without desired")
 	}
-	minute := func(t time.Time) int { return t.Hour()*60 + t.Minute() }
-	at, a, b := minute(now), minute(begin), minute(end)
+	at := minuteOf(now)
 	inside := a <= at && at < b
 	if a > b { // over midnight
 		inside = at >= a || at < b
@@ -45,4 +42,21 @@ func (w Workload) At(now time.Time) (desired string, problem error) {
 		return "running", nil
 	}
 	return "stopped", nil
+}
+
+// minutes answers the edges of the window in minutes of the day.
+func (w Workload) minutes() (begin, end int, ok bool) {
+	from, to, ok := strings.Cut(w.Window, "-")
+	a, err1 := time.Parse("15:04", strings.TrimSpace(from))
+	b, err2 := time.Parse("15:04", strings.TrimSpace(to))
+	return minuteOf(a), minuteOf(b), ok && err1 == nil && err2 == nil && !a.Equal(b)
+}
+
+func minuteOf(t time.Time) int { return t.Hour()*60 + t.Minute() }
+
+// NextMinute reports whether an edge of the window is at the next full minute.
+func (w Workload) NextMinute(now time.Time) bool {
+	begin, end, ok := w.minutes()
+	next := minuteOf(now.Add(time.Minute))
+	return ok && (next == begin || next == end)
 }

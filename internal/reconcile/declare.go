@@ -20,6 +20,8 @@ type Declaration struct {
 	Name    string
 	Desired workload.State // Undeclared takes a declaration back
 	Source  string         // config or person
+	// Settle is how long the workload may take to become so by itself.
+	Settle time.Duration
 }
 
 // Declare writes down what somebody wants of a workload.
@@ -48,7 +50,7 @@ func (r *Reconcile) Declare(ctx context.Context, d Declaration, why store.Why) (
 		if !ok {
 			before = store.WorkloadRow{Row: workload.Row{ID: ops.NewID(ops.WorkloadID), HostID: h.ID, Driver: d.Driver, Name: d.Name, Observed: workload.Unknown}}
 		}
-		after, err := declared(before, d, why)
+		after, err := declared(now, before, d, why)
 		if err != nil {
 			return err
 		}
@@ -71,7 +73,7 @@ func (r *Reconcile) Declare(ctx context.Context, d Declaration, why store.Why) (
 
 // declared answers a row with what is wanted of it. What was found before is
 // judged anew by the next list.
-func declared(row store.WorkloadRow, d Declaration, why store.Why) (store.WorkloadRow, error) {
+func declared(now time.Time, row store.WorkloadRow, d Declaration, why store.Why) (store.WorkloadRow, error) {
 	by := why.Actor
 	if why.OnBehalf != "" {
 		by = why.OnBehalf
@@ -86,7 +88,10 @@ func declared(row store.WorkloadRow, d Declaration, why store.Why) (store.Worklo
 	case d.Desired == workload.Undeclared && row.Configured != "":
 		return row, ops.Errorf(ops.Conflict, "%s is declared in the configuration of the server: take it out there, or declare something else", row.Name)
 	}
-	row.Source, row.Problems = d.Source, nil
+	row.Source, row.Problems, row.SettlesAt = d.Source, nil, time.Time{}
+	if d.Settle > 0 {
+		row.SettlesAt = now.Add(d.Settle)
+	}
 	row.Reason = "declared; the next list of the agent is judged by it"
 	row.Sequence = 0
 	if d.Desired == workload.Undeclared {

@@ -114,6 +114,9 @@ func judgeRow(now time.Time, row store.WorkloadRow, list workload.List, managed 
 		if p.Condition == workload.Unowned && !managed {
 			continue // where nobody declared anything, nothing is a stranger
 		}
+		if now.Before(row.SettlesAt) && (p.Condition == workload.Drift || p.Condition == workload.StoppedUnexpectedly) {
+			continue
+		}
 		if after.Problems == nil {
 			after.Problems = map[string]string{}
 		}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"reeve/internal/linkpb"
@@ -194,4 +195,23 @@ func TestAStateEndsWhatWasOverdue(t *testing.T) {
 	h.set("nginx", "restarting", 1)
 	b.list(h, 1)
 	b.problems("nginx", "stopped_unexpectedly")
+}
+
+// TestWhatSettlesIsNoProblemYet: after an edge of its window a thing has the
+// time to start or to stop by itself, and no longer.
+func TestWhatSettlesIsNoProblemYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, storetest.SQLite(t))
+		h := newMade("docker")
+		h.set("batch", "exited", 1)
+		d := reconcile.Declaration{Host: "web1", Driver: "docker", Name: "batch", Desired: workload.Running, Source: store.FromConfig, Settle: 2 * time.Minute}
+		if _, err := b.r.Declare(t.Context(), d, store.Why{Actor: "config"}); err != nil {
+			t.Fatal(err)
+		}
+		b.list(h, 3)
+		b.problems("batch")
+		time.Sleep(2 * time.Minute)
+		b.list(h, 1)
+		b.problems("batch", "stopped_unexpectedly")
+	})
 }

@@ -28,6 +28,7 @@ type WorkloadRow struct {
 	workload.Row
 	Source     string
 	Configured string // what the configuration last said of it, "" for nothing
+	SettlesAt  time.Time // until then another state than the desired one is no problem
 	Problems   map[string]string
 	Reason     string
 	UpSince    time.Time
@@ -36,17 +37,17 @@ type WorkloadRow struct {
 }
 
 const workloadColumns = `w.id, w.host_id, w.driver, w.name, w.desired, w.desired_by, w.source, w.observed, w.raw_label, w.lease, w.tombstone, w.missing_ms,
-	w.missing_reports, w.transit_ms, w.generation, w.sequence, w.removals, w.removal_ms, w.problems, w.reason, w.up_ms, w.changed_ms, w.resource_id, w.configured, w.version`
+	w.missing_reports, w.transit_ms, w.generation, w.sequence, w.removals, w.removal_ms, w.problems, w.reason, w.up_ms, w.changed_ms, w.resource_id, w.configured, w.settles_ms, w.version`
 
 func scanWorkload(row interface{ Scan(...any) error }, more ...any) (WorkloadRow, error) {
 	var w WorkloadRow
 	var lease, problems string
 	var tombstone int
-	var missing, transit, removal, up, changed int64
+	var missing, transit, removal, up, changed, settles int64
 	into := []any{&w.ID, &w.HostID, &w.Driver, &w.Name, &w.Desired, &w.DesiredBy, &w.Source, &w.Observed, &w.RawLabel, &lease, &tombstone, &missing,
-		&w.MissingReports, &transit, &w.Generation, &w.Sequence, &w.Removals, &removal, &problems, &w.Reason, &up, &changed, &w.ResourceID, &w.Configured, &w.Version}
+		&w.MissingReports, &transit, &w.Generation, &w.Sequence, &w.Removals, &removal, &problems, &w.Reason, &up, &changed, &w.ResourceID, &w.Configured, &settles, &w.Version}
 	err := row.Scan(append(into, more...)...)
-	w.Tombstone = tombstone == 1
+	w.Tombstone, w.SettlesAt = tombstone == 1, fromMS(settles)
 	w.MissingSince, w.TransitSince, w.LastRemoval, w.UpSince, w.ChangedAt = fromMS(missing), fromMS(transit), fromMS(removal), fromMS(up), fromMS(changed)
 	if lease != "" {
 		w.Lease = &workload.Lease{}
@@ -194,15 +195,15 @@ func (tx *Tx) SaveWorkload(ctx context.Context, w *WorkloadRow, verb string, bef
 		problems = toJSON(w.Problems)
 	}
 	values := []any{w.Desired, w.DesiredBy, w.Source, w.Observed, w.RawLabel, lease, flag(w.Tombstone), toMS(w.MissingSince), w.MissingReports, toMS(w.TransitSince),
-		w.Generation, w.Sequence, w.Removals, toMS(w.LastRemoval), problems, w.Reason, toMS(w.UpSince), toMS(tx.now), w.ResourceID, w.Configured, w.ID}
+		w.Generation, w.Sequence, w.Removals, toMS(w.LastRemoval), problems, w.Reason, toMS(w.UpSince), toMS(tx.now), w.ResourceID, w.Configured, toMS(w.SettlesAt), w.ID}
 	if w.Version == 0 {
 		saved, err = one(tx.q.ExecContext(ctx, `INSERT INTO workload (desired, desired_by, source, observed, raw_label, lease, tombstone, missing_ms, missing_reports, transit_ms,
-				generation, sequence, removals, removal_ms, problems, reason, up_ms, changed_ms, resource_id, configured, id, host_id, driver, name)
-			VALUES (`+marks(24)+`) ON CONFLICT (host_id, driver, name) DO NOTHING`, append(values, w.HostID, w.Driver, w.Name)...))
+				generation, sequence, removals, removal_ms, problems, reason, up_ms, changed_ms, resource_id, configured, settles_ms, id, host_id, driver, name)
+			VALUES (`+marks(25)+`) ON CONFLICT (host_id, driver, name) DO NOTHING`, append(values, w.HostID, w.Driver, w.Name)...))
 	} else {
 		saved, err = one(tx.q.ExecContext(ctx, `UPDATE workload SET desired=$1, desired_by=$2, source=$3, observed=$4, raw_label=$5, lease=$6, tombstone=$7, missing_ms=$8,
 				missing_reports=$9, transit_ms=$10, generation=$11, sequence=$12, removals=$13, removal_ms=$14, problems=$15, reason=$16, up_ms=$17, changed_ms=$18,
-				resource_id=$19, configured=$20, version=version+1 WHERE id=$21 AND version=$22`, append(values, w.Version)...))
+				resource_id=$19, configured=$20, settles_ms=$21, version=version+1 WHERE id=$22 AND version=$23`, append(values, w.Version)...))
 	}
 	if err != nil {
 		return false, fmt.Errorf("save workload %s: %w", w.Name, err)
