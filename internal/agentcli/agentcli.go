@@ -215,6 +215,9 @@ func (s *session) runVerb() *cobra.Command {
 	c := &cobra.Command{Use: "run", Short: "Watch this host until interrupted", Args: cobra.NoArgs,
 		Example: "  reeve-agent run\n  reeve-agent run --label rack=b2 --alarm https://ntfy.sh/my-topic",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := agent.CheckAlarm(s.alarm, s.after); err != nil {
+				return err
+			}
 			o, log, err := s.begin()
 			if err != nil {
 				return err

@@ -32,3 +32,18 @@ func TestHelpOfFlagsNamesTheirValues(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAlarmThatWouldReachNobodyIsRefused(t *testing.T) {
+	for _, wrong := range [][]string{
+		{"--alarm", "notaurl"}, {"--alarm", "ftp://x"}, {"--alarm", "http://"}, {"--alarm", "http://:80/x"},
+		{"--alarm", "https://ntfy.sh/x", "--alarm-after", "-1s"}, {"--alarm-after", "0"},
+	} {
+		if code, _, errs := run(t, append([]string{"run"}, wrong...)...); code != exitWrongUse || !strings.Contains(errs, wrong[len(wrong)-2]) {
+			t.Errorf("%v: %d %s", wrong, code, errs)
+		}
+	}
+	// Nothing is wrong with it but that this agent has not joined.
+	if code, _, errs := run(t, "run", "--alarm", "https://ntfy.sh/x", "--alarm-after", "1m"); code == exitWrongUse {
+		t.Errorf("%d %s", code, errs)
+	}
+}
