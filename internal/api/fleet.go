@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reeve/internal/fleet"
+	"reeve/internal/link"
 	"reeve/internal/ops"
 	"reeve/internal/rest"
 	"reeve/internal/store"
@@ -94,6 +95,16 @@ type Joining struct {
 	Command     string         `json:"command" doc:"The line to paste on the host, as root."`
 }
 
+// CheckAgentAddress refuses where no agent could reach a server. The address
+// becomes a part of a line for a shell.
+func CheckAgentAddress(text string) error {
+	_, err := link.ParseAddress(text)
+	if err != nil || strings.HasPrefix(strings.ToLower(text), "http:") || strings.ContainsAny(text, " \t\n'\"\\$`;&|<>()*?") {
+		return ops.Errorf(ops.Invalid, "the address %q is neither reeve://HOST:PORT nor https://HOST", text)
+	}
+	return nil
+}
+
 func (s *Server) addHost(ctx context.Context, q addHostInput) (j Joining, err error) {
 	b := q.Body
 	if j.Address = b.Address; j.Address == "" {
@@ -101,8 +112,8 @@ func (s *Server) addHost(ctx context.Context, q addHostInput) (j Joining, err er
 			return j, err
 		}
 	}
-	if strings.ContainsAny(j.Address, " \t\n'\"\\$`;&|<>") {
-		return j, rest.Invalid("address", "the address is like reeve://HOST:PORT or https://HOST")
+	if err := CheckAgentAddress(j.Address); err != nil {
+		return j, rest.Invalid("address", "%s", err.Error())
 	}
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	j.Fingerprint = s.deps.Fleet.Fingerprint()
