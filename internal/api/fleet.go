@@ -77,8 +77,8 @@ func (s *Server) fleetState(ctx context.Context, _ rest.NoInput) (st FleetState,
 type addHostInput struct {
 	Body struct {
 		Name        string `json:"name" doc:"Its name in Reeve."`
-		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; default 15 s. Longer for slow or metered links."`
-		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s."`
+		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; default 15 s. 5 s to 1 h, longer for slow or metered links."`
+		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s or six heartbeats, at least two, at most 7 days."`
 		BytesPerS   int64  `json:"bytes_per_s,omitempty" doc:"Cap of what its agent sends; default none."`
 		Address     string `json:"address,omitempty" doc:"Where the host reaches this server, if not where others do."`
 		WatchOnly   bool   `json:"watch_only,omitempty" doc:"The line carries no approvers: nothing is ever changed on the host."`
@@ -94,6 +94,9 @@ type Joining struct {
 	Approvers   string         `json:"approvers,omitempty" doc:"Hash of the root of those who may approve changes; whoever has it from elsewhere should compare."`
 	Command     string         `json:"command" doc:"The line to paste on the host, as root."`
 }
+
+// maxGrace bounds how long a host may be silent before somebody is told.
+const maxGrace = 7 * 24 * time.Hour
 
 // CheckAgentAddress refuses where no agent could reach a server. The address
 // becomes a part of a line for a shell.
@@ -114,6 +117,12 @@ func (s *Server) addHost(ctx context.Context, q addHostInput) (j Joining, err er
 	}
 	if err := CheckAgentAddress(j.Address); err != nil {
 		return j, rest.Invalid("address", "%s", err.Error())
+	}
+	if b.HeartbeatMS < 0 || b.HeartbeatMS > time.Hour.Milliseconds() {
+		return j, rest.Invalid("heartbeat_ms", "heartbeats come every 5 s to 1 h")
+	}
+	if b.GraceMS < 0 || b.GraceMS > maxGrace.Milliseconds() {
+		return j, rest.Invalid("grace_ms", "the grace is at least two heartbeats and at most 7 days: nobody would be told of a host that is gone")
 	}
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	j.Fingerprint = s.deps.Fleet.Fingerprint()
