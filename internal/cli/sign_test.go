@@ -154,6 +154,9 @@ func TestDeclareSaysWhatIsWrong(t *testing.T) {
 		if _, errs, code := run(t, nil, "workload", "declare", "web1/nginx", "--url", server.URL); code == 0 || !strings.Contains(errs, want) {
 			t.Errorf("%d: exit %d: %s", status, code, errs)
 		}
+		if _, errs, code := run(t, nil, "workload", "declare", "web1/nginx", "--desired", "none", "--url", server.URL); status == http.StatusNotFound && (code != exitFailed || !strings.Contains(errs, "web1/nginx is not declared")) {
+			t.Errorf("taking back nothing: exit %d: %s", code, errs)
+		}
 		server.Close()
 	}
 }

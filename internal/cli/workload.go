@@ -156,6 +156,9 @@ func (s *session) workloadDeclareVerb() *cobra.Command {
 				if err != nil && ops.KindOf(err) != ops.NotFound {
 					return err
 				}
+				if err != nil && desired == "none" {
+					return answered(ops.Errorf(ops.NotFound, "%s is not declared: nothing is taken back; `reeve workloads --declared` lists what is", term.Safe(args[0])))
+				}
 				if err != nil {
 					return usageError{fmt.Sprintf("nothing on %s is known as %s yet: say with --driver docker, podman or systemd what it is of", host, name), c.CommandPath()}
 				}
