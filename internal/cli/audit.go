@@ -51,11 +51,7 @@ func (s *session) auditTable(l client.List) error {
 	}
 	t := s.page.Table(">!SEQ", "!WHEN", "WHO", "WHAT", "OBJECT", "WHY")
 	for _, x := range all {
-		who := x.Actor
-		if x.OnBehalf != "" {
-			who += " for " + x.OnBehalf
-		}
-		t.Add(term.Of(fmt.Sprint(x.Seq)), term.Of(term.Stamp(x.At)), term.Of(who), term.Of(show.TransitionText(x)), term.Of(x.ObjectID), term.Of(x.Reason))
+		t.Add(term.Of(fmt.Sprint(x.Seq)), term.Of(term.Stamp(x.At)), term.Of(show.Who(x)), term.Of(show.TransitionText(x)), term.Of(x.ObjectID), term.Of(x.Reason))
 	}
 	t.Print()
 	s.more(l)

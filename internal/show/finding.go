@@ -140,12 +140,20 @@ func timeline(p *term.Page, title string, all []ops.Transition) {
 	p.Heading(title)
 	t := p.Table("!WHEN", "WHO", "WHAT", "WHY")
 	for _, x := range all[:min(len(all), shownTransitions)] {
-		t.Add(term.Of(term.Stamp(x.At)), term.Of(x.Actor), term.Of(TransitionText(x)), term.Of(x.Reason))
+		t.Add(term.Of(term.Stamp(x.At)), term.Of(Who(x)), term.Of(TransitionText(x)), term.Of(x.Reason))
 	}
 	t.Print()
 	if more := len(all) - shownTransitions; more > 0 {
 		p.Line("and %d earlier ones: -o json lists them", more)
 	}
+}
+
+// Who says who did a transition, and for whom.
+func Who(x ops.Transition) string {
+	if x.OnBehalf != "" {
+		return x.Actor + " for " + x.OnBehalf
+	}
+	return x.Actor
 }
 
 // TransitionText says what a transition did.

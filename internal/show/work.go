@@ -59,7 +59,13 @@ type WorkloadAnswer struct {
 func Workload(p *term.Page, w WorkloadAnswer, now time.Time) {
 	Workloads(p, []ops.Workload{w.Workload}, now)
 	rows := [][2]string{{"id", w.ID}, {"last judgement", w.Reason}}
-	if w.DesiredBy != "" {
+	switch {
+	case w.DesiredBy == "":
+	case w.Desired == "":
+		rows = append(rows, [2]string{"taken back by", w.DesiredBy})
+	case w.Source == "":
+		rows = append(rows, [2]string{"declared by", w.DesiredBy})
+	default:
 		rows = append(rows, [2]string{"declared by", w.DesiredBy + " (" + w.Source + ")"})
 	}
 	if w.Configured != "" && w.Configured != w.Desired {
@@ -77,12 +83,7 @@ func Workload(p *term.Page, w WorkloadAnswer, now time.Time) {
 		p.Heading("Actions")
 		Actions(p, w.Actions)
 	}
-	if len(w.Transitions) > 0 {
-		p.Heading("Time-line")
-		for _, t := range w.Transitions {
-			p.Line("%s", TransitionText(t))
-		}
-	}
+	timeline(p, "Time-line", w.Transitions)
 }
 
 // Actions lists actions.
@@ -120,10 +121,7 @@ func Action(p *term.Page, a ActionAnswer) {
 	_ = json.Unmarshal(a.Plan, &plan) // what cannot be read is empty
 	Plan(p, a.Action, plan)
 	Outcome(p, a.Action)
-	p.Heading("Time-line")
-	for _, t := range a.Transitions {
-		p.Line("%s", TransitionText(t))
-	}
+	timeline(p, "Time-line", a.Transitions)
 }
 
 // hostText names the host of a plan: the signature is for its ID, the name is
