@@ -50,6 +50,11 @@ func TestWhatIsOnNoHostOfTheFleetIsNoHost(t *testing.T) {
 		t.Errorf("hosts: %+v", l.Items)
 	}
 	c.want(404, "GET", "/api/v1/hosts/reeve", nil, nil)
+	var h api.HostDetail
+	c.want(200, "GET", "/api/v1/hosts/alpha", nil, &h)
+	if h.Name != "alpha" || h.Labels["role"] != "test" || h.Resources["filesystem"] != 1 || h.Resources["component"] != 1 || h.Resources["host"] != 0 {
+		t.Errorf("one host: %+v", h)
+	}
 	c.want(200, "GET", "/api/v1/resources/"+parts.ID, nil, nil)
 }
 

@@ -38,7 +38,7 @@ type Fleet struct {
 func (s *Server) fleetRoutes() []rest.Route {
 	return []rest.Route{
 		rest.Typed("GET /api/v1/hosts", rest.Read, "Hosts with their clocks and newest readings, and those that are invited.", s.hosts),
-		rest.Typed("GET /api/v1/hosts/{id}", rest.Read, "One host, by its ID, its resource or its name.", s.host),
+		rest.Typed("GET /api/v1/hosts/{id}", rest.Read, "One host with what is on it in counts, by its ID, its resource or its name.", s.host),
 		rest.Typed("POST /api/v1/hosts", rest.Administer, "Invite a host: answers the line to paste there, with a token that counts once and for an hour.", s.addHost),
 		rest.Typed("DELETE /api/v1/hosts/{id}", rest.Administer, "Remove a host with all that is on it; or withdraw an invitation.", s.removeHost),
 		rest.Typed("POST /api/v1/hosts/{id}/revoke", rest.Administer, "End the trust in a host's certificate; its connection ends at once.", s.hostVerb(s.deps.Fleet.Revoke)),

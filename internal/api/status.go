@@ -183,18 +183,42 @@ func (s *Server) hosts(ctx context.Context, _ rest.NoInput) (rest.List[HostRow],
 	return rest.ListOf(rows, ""), err
 }
 
+// HostDetail is one host with what is on it in counts.
+type HostDetail struct {
+	HostRow
+	Labels    map[string]string `json:"labels,omitempty"`
+	Resources map[string]int64  `json:"resources_by_kind" doc:"What is on it, itself left out."`
+}
+
 // host answers one host, by its ID, its resource or its name.
-func (s *Server) host(ctx context.Context, q rest.ByID) (HostRow, error) {
+func (s *Server) host(ctx context.Context, q rest.ByID) (HostDetail, error) {
 	rows, err := s.estate.hosts(ctx)
 	if err != nil {
-		return HostRow{}, err
+		return HostDetail{}, err
 	}
 	for _, r := range rows {
 		if q.ID == r.ID || q.ID == r.ResourceID || q.ID == r.Name {
-			return r, nil
+			return s.hostDetail(ctx, r)
 		}
 	}
-	return HostRow{}, ops.Errorf(ops.NotFound, "there is no host %s", rest.Short(q.ID))
+	return HostDetail{}, ops.Errorf(ops.NotFound, "there is no host %s", rest.Short(q.ID))
+}
+
+func (s *Server) hostDetail(ctx context.Context, row HostRow) (HostDetail, error) {
+	d := HostDetail{HostRow: row, Resources: map[string]int64{}}
+	p, err := s.estate.look(ctx)
+	if err != nil || row.ResourceID == "" {
+		return d, err
+	}
+	for _, r := range p.resources {
+		switch {
+		case r.ID == row.ResourceID:
+			d.Labels = r.Labels
+		case r.HostID == row.ResourceID:
+			d.Resources[string(r.Kind)]++
+		}
+	}
+	return d, nil
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -31,13 +31,27 @@ func (s *session) hostWords(c *cobra.Command) []string {
 }
 
 func (s *session) hostVerb() *cobra.Command {
-	c := &cobra.Command{Use: "host", Short: "Let a host join, keep people from being told of it, or remove it",
-		Example: "  reeve host add web1\n  reeve host maintenance web1 --until 2h --reason 'new disk'\n  reeve host remove web1", Args: cobra.ArbitraryArgs, RunE: group}
-	c.AddCommand(s.hostAddVerb(), s.hostRemoveVerb(), s.hostMaintenanceVerb(),
+	c := &cobra.Command{Use: "host", Short: "Look at a host, let one join, keep people from being told of it, or remove it",
+		Example: "  reeve host show web1\n  reeve host add web1\n  reeve host maintenance web1 --until 2h --reason 'new disk'\n  reeve host remove web1", Args: cobra.ArbitraryArgs, RunE: group}
+	c.AddCommand(s.hostShowVerb(), s.hostAddVerb(), s.hostRemoveVerb(), s.hostMaintenanceVerb(),
 		s.hostDecision("revoke", "revoke", "End the trust in a host's certificate; its connection ends at once", "is revoked: `reeve host add` lets it join again"),
 		s.hostDecision("accept", "accept", "Accept the next machine that comes with a host's key: it was replaced", "takes the next machine that comes with its key"),
 		s.hostDecision("release", "release", "Say of a host that is held by the mass brake that it is down indeed", "is unreachable"))
 	return c
+}
+
+func (s *session) hostShowVerb() *cobra.Command {
+	return &cobra.Command{Use: "show NAME", Short: "Show one host: its agent, its clocks, its certificate, and what is on it in counts", Args: takes(1, 1, "a host"),
+		Example: "  reeve host show web1\n  reeve host show web1 -o json", ValidArgsFunction: completes(s.hostWords),
+		RunE: func(c *cobra.Command, args []string) error {
+			var h show.HostAnswer
+			text, err := s.server.Fetch(c.Context(), "/api/v1/hosts/"+url.PathEscape(args[0]), &h)
+			if err != nil || s.json() {
+				return s.documentOr(text, err)
+			}
+			show.Host(s.page, h, time.Now())
+			return nil
+		}}
 }
 
 func (s *session) hostAddVerb() *cobra.Command {

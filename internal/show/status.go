@@ -73,13 +73,18 @@ func Status(p *term.Page, st StatusAnswer, server string) {
 // watchedText counts what is watched by kind, the parts of Reeve apart.
 func watchedText(all int, byKind map[string]int64) string {
 	parts := byKind[string(ops.KindComponent)]
+	return fmt.Sprintf("watching %s (%s) and %d parts of Reeve itself", term.Plural(all-int(parts), "resource"), kindsText(byKind), parts)
+}
+
+// kindsText counts by kind, the parts of Reeve left out.
+func kindsText(byKind map[string]int64) string {
 	var kinds []string
 	for _, k := range ops.Kinds {
 		if n := byKind[string(k.Kind)]; n > 0 && k.Kind != ops.KindComponent {
 			kinds = append(kinds, term.Plural(int(n), string(k.Kind)))
 		}
 	}
-	return fmt.Sprintf("watching %s (%s) and %d parts of Reeve itself", term.Plural(all-int(parts), "resource"), strings.Join(kinds, ", "), parts)
+	return strings.Join(kinds, ", ")
 }
 
 // Wrong shows on the screen of the status what is wrong; names are the resources
