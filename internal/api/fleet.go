@@ -98,6 +98,9 @@ type Joining struct {
 // maxGrace bounds how long a host may be silent before somebody is told.
 const maxGrace = 7 * 24 * time.Hour
 
+// maxMaintenance bounds how long nobody is told of a host.
+const maxMaintenance = 366 * 24 * time.Hour
+
 // CheckAgentAddress refuses where no agent could reach a server. The address
 // becomes a part of a line for a shell.
 func CheckAgentAddress(text string) error {
@@ -174,12 +177,15 @@ func (s *Server) hostVerb(do func(context.Context, string, store.Why) (ops.Host,
 func (s *Server) maintain(ctx context.Context, q struct {
 	ID   string `path:"id"`
 	Body struct {
-		Until  time.Time `json:"until"`
+		Until  time.Time `json:"until" doc:"At most a year from now."`
 		Reason string    `json:"reason,omitempty" doc:"What others should know; goes into the time-line."`
 	} `body:""`
 }) (ops.Host, error) {
 	if err := checkReason(q.Body.Reason); err != nil {
 		return ops.Host{}, err
+	}
+	if q.Body.Until.After(s.now().Add(maxMaintenance)) {
+		return ops.Host{}, rest.Invalid("until", "a maintenance lasts at most a year; a host that is not needed any more is removed")
 	}
 	return s.deps.Fleet.Maintain(ctx, q.ID, q.Body.Until, rest.CallerOf(ctx).Why(q.Body.Reason))
 }

@@ -70,6 +70,11 @@ func (s *Server) workloads(ctx context.Context, q workloadsQuery) (rest.List[ops
 	if err := s.checkDriver(q.Driver); err != nil {
 		return rest.List[ops.Workload]{}, err
 	}
+	if q.Host != "" { // nothing is on a host whose name was mistyped, which is no answer
+		if _, err := s.store.FindHost(ctx, q.Host); err != nil {
+			return rest.List[ops.Workload]{}, err
+		}
+	}
 	all, next, err := s.store.Workloads(ctx, f)
 	return rest.ListOf(all, cursorOf("", next)), err
 }

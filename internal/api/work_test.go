@@ -88,6 +88,23 @@ func (w *world) joined(name string) ops.Host {
 	return h
 }
 
+func TestWorkloadsOfAHostThatThereIsNotAreNoEmptyList(t *testing.T) {
+	w := newWorld(t)
+	h := w.joined("web7")
+	c := w.admin()
+	for host, want := range map[string]int{"web7": 200, h.ID: 200, "wbe7": 404} {
+		c.want(want, "GET", "/api/v1/workloads?host="+host, nil, nil)
+	}
+}
+
+func TestAMaintenanceIsWithinAYear(t *testing.T) {
+	w := newWorld(t)
+	w.joined("web7")
+	c := w.admin()
+	c.want(422, "POST", "/api/v1/hosts/web7/maintenance", map[string]any{"until": time.Now().Add(100_000 * time.Hour)}, nil)
+	c.want(200, "POST", "/api/v1/hosts/web7/maintenance", map[string]any{"until": time.Now().Add(365 * 24 * time.Hour)}, nil)
+}
+
 func TestAnActionNeedsTheSignatureOfAnApprover(t *testing.T) {
 	w := newWorld(t)
 	c := w.admin()

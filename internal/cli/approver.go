@@ -44,7 +44,7 @@ func (s *session) approverVerb() *cobra.Command {
 }
 
 func (s *session) approverInitVerb() *cobra.Command {
-	return &cobra.Command{Use: "init NAME", Short: "Make your key on this machine and print what an approver adds", Args: takes(1, 1, "your name"), Example: "  reeve approver init anna",
+	return &cobra.Command{Use: "init NAME", Short: "Make your key on this machine and print what an approver adds", Args: takes(1, 1, "your name"), Example: "  reeve approver init anna", ValidArgsFunction: completes(fixed()),
 		RunE: func(_ *cobra.Command, args []string) error {
 			path, err := s.ownKeyFile()
 			if err != nil {
@@ -115,7 +115,7 @@ func (s *session) approverAddVerb() *cobra.Command {
 }
 
 func (s *session) approverRemoveVerb() *cobra.Command {
-	return &cobra.Command{Use: "remove ID", Aliases: []string{"rm"}, Short: "Let a key approve no longer; signed with yours", Args: takes(1, 1, "the ID of a key"), Example: "  reeve approver remove key_...",
+	return &cobra.Command{Use: "remove ID", Aliases: []string{"rm"}, Short: "Let a key approve no longer; signed with yours", Args: takes(1, 1, "the ID of a key"), Example: "  reeve approver remove key_...", ValidArgsFunction: completes(s.approverWords),
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.changeApprovers(c.Context(), func(keys []authority.ApproverKey) ([]authority.ApproverKey, error) {
 				left := slices.DeleteFunc(slices.Clone(keys), func(k authority.ApproverKey) bool { return k.ID == args[0] })

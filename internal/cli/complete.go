@@ -7,6 +7,7 @@ import (
 
 	"reeve/internal/client"
 	"reeve/internal/ops"
+	"reeve/internal/show"
 	"reeve/internal/term"
 )
 
@@ -26,6 +27,38 @@ func completes(words func(c *cobra.Command) []string) completion {
 		all := words(c)
 		return all[:min(len(all), maxWords)], cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// offers lets a flag be completed by words.
+func offers(c *cobra.Command, flag string, words func(c *cobra.Command) []string) {
+	must(c.RegisterFlagCompletionFunc(flag, func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		all := words(c)
+		return all[:min(len(all), maxWords)], cobra.ShellCompDirectiveNoFileComp
+	}))
+}
+
+// fixed are words that are the same on every server.
+func fixed(words ...string) func(*cobra.Command) []string {
+	return func(*cobra.Command) []string { return words }
+}
+
+// driverWords and desiredWords are those of workloads.
+var (
+	driverWords  = fixed("docker", "podman", "systemd")
+	desiredWords = fixed("running", "paused", "stopped", "absent", "none")
+)
+
+// approverWords offers the keys that may approve.
+func (s *session) approverWords(c *cobra.Command) []string {
+	var a show.ApproversAnswer
+	if err := s.server.Get(c.Context(), "/api/v1/approvers", &a); err != nil || len(a.Sets) == 0 {
+		return nil
+	}
+	var words []string
+	for _, k := range a.Sets[len(a.Sets)-1].Keys {
+		words = append(words, k.ID+"\t"+term.Safe(k.Name))
+	}
+	return words
 }
 
 // findingWords offers the findings that are open.

@@ -125,6 +125,8 @@ func (s *session) hostMaintenanceVerb() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			path, body := "/maintenance", map[string]any{}
 			switch {
+			case end && until != "":
+				return usageError{"say either --until, when it ends, or --end, to end it now", c.CommandPath()}
 			case end:
 				path += "/end"
 			case until == "":
@@ -139,7 +141,7 @@ func (s *session) hostMaintenanceVerb() *cobra.Command {
 			return s.decideHost(c, args[0], path, body, reason, "")
 		}}
 	c.Flags().StringVar(&reason, "reason", "", "what others should know; goes into the time-line")
-	c.Flags().StringVar(&until, "until", "", "when it ends: a span like 2h or a time like 2026-01-31T08:30:00Z")
+	c.Flags().StringVar(&until, "until", "", "when it ends, within a year: a span like 2h or a time like 2026-01-31T08:30:00Z")
 	c.Flags().BoolVar(&end, "end", false, "end it now")
 	return c
 }

@@ -59,6 +59,7 @@ func (s *session) resourcesVerb() *cobra.Command {
 	f.StringVar(&text, "text", "", "only with this text in the name")
 	f.StringVar(&sort, "sort", "kind", "name, kind, host or observed_at; a leading - reverses")
 	f.IntVar(&limit, "limit", 0, "how many at most; 0 for all")
+	offers(c, "host", s.hostWords)
 	must(c.RegisterFlagCompletionFunc("kind", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var all []string
 		for _, k := range ops.Kinds {

@@ -29,10 +29,31 @@ func TestMistypedWordsNameTheNearest(t *testing.T) {
 	for line, want := range map[string]string{
 		"statsu": "did you mean `reeve status`?", "findings --stat x": "did you mean --state?", "audit verfy": "did you mean `reeve audit verify`?",
 		"status x": "takes no argument", "ack": "needs the ID", "status -o yaml": "-o json", "zzzzzz": "there is no `reeve zzzzzz`", "config chekc": "did you mean `reeve config check`?",
-		"query up --range soon": "90m, 6h or 7d", "suppress x --reason r": "--until", "check add a tcp x --every often": "--every",
+		"query up --range soon": "90m, 6h or 7d", "suppress x --reason r": "--until", "host maintenance x --until 2h --end": "either --until", "check add a tcp x --every often": "--every",
 	} {
 		if _, errs, code := run(t, nil, strings.Fields(line)...); code != exitWrongUse || !strings.Contains(errs, want) {
 			t.Errorf("%s: %d %q", line, code, errs)
+		}
+	}
+}
+
+// TestTheShellIsOfferedValuesAndNoFiles for what has a few values.
+func TestTheShellIsOfferedValuesAndNoFiles(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/approvers") {
+			io.WriteString(w, `{"sets":[{"keys":[{"id":"key_1","name":"anna"}]}]}`)
+			return
+		}
+		io.WriteString(w, `{"items":[{"id":"host_1","name":"web1","reachability":"online"}]}`)
+	}))
+	defer server.Close()
+	for line, want := range map[string]string{
+		"workloads --driver": "podman\n", "workloads --host": "web1\tonline", "resources --host": "web1\tonline",
+		"workload declare web1/nginx --driver": "systemd\n", "workload declare web1/nginx --desired": "none\n", "approver remove": "key_1\tanna", "approver init": ":4",
+	} {
+		out, errs, code := run(t, []string{"REEVE_URL=" + server.URL}, append(append([]string{"__complete"}, strings.Fields(line)...), "")...)
+		if code != 0 || !strings.Contains(out, want) || !strings.Contains(out, "\n:4") && !strings.HasPrefix(out, ":4") {
+			t.Errorf("%s: %d %q %q", line, code, out, errs)
 		}
 	}
 }

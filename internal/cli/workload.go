@@ -61,6 +61,8 @@ func (s *session) workloadsVerb() *cobra.Command {
 	f.BoolVar(&declared, "declared", false, "only what was declared")
 	f.BoolVar(&problem, "problem", false, "only where something is wrong")
 	f.BoolVar(&suggest, "suggestions", false, "what has run for a day without being declared")
+	offers(c, "host", s.hostWords)
+	offers(c, "driver", driverWords)
 	return c
 }
 
@@ -183,6 +185,8 @@ func (s *session) workloadDeclareVerb() *cobra.Command {
 	c.Flags().StringVar(&driver, "driver", "", "docker, podman or systemd; default that of the workload with this name")
 	c.Flags().StringVar(&desired, "desired", "running", "running, paused, stopped, absent; none takes the declaration back")
 	c.Flags().StringVar(&reason, "reason", "", "what others should know; goes into the time-line")
+	offers(c, "driver", driverWords)
+	offers(c, "desired", desiredWords)
 	return c
 }
 
