@@ -63,6 +63,7 @@ type Fleet struct {
 	log     *slog.Logger
 	store   *store.Store
 	started time.Time // with its monotonic reading
+	passed  time.Time // when the pass that judges last reached the database
 	link    *link.Server
 	roots   roots
 

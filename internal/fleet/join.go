@@ -150,8 +150,8 @@ func (f *Fleet) admit(ctx context.Context, tx *store.Tx, token string, h *ops.Ho
 	if err != nil {
 		return err
 	}
-	// Its lists may be counted anew.
-	return tx.ForgetListsOf(ctx, h.ID)
+
+	return tx.BeginAgain(ctx, h.ID)
 }
 
 // machineOf bounds what a host says marks its machine.
