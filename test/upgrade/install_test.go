@@ -73,6 +73,22 @@ func (in *installation) install(args ...string) (string, error) {
 	return string(out), err
 }
 
+func TestInstallingByHandEndsWhatWasUpgraded(t *testing.T) {
+	in := newInstallation(t, "inactive")
+	in.write("usr/bin/reeve-agent", "the second")
+	for _, left := range []string{"previous", "upgrade", "rolled-back"} {
+		in.write("usr/bin/reeve-agent."+left, "of the first")
+	}
+	if out, err := in.install("--no-start"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	there, err := filepath.Glob(filepath.Join(in.root, "usr/bin", "*"))
+	hidden, _ := filepath.Glob(filepath.Join(in.root, "usr/bin", ".*"))
+	if there = append(there, hidden...); err != nil || len(there) != 1 || filepath.Base(there[0]) != "reeve-agent" {
+		t.Errorf("%v %v", there, err)
+	}
+}
+
 func TestLineThatDoesNotWorkLeavesTheAgentAsItWas(t *testing.T) {
 	for _, was := range []string{"active", "activating", "inactive"} {
 		in := newInstallation(t, was)
