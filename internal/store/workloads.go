@@ -27,7 +27,7 @@ const (
 type WorkloadRow struct {
 	workload.Row
 	Source     string
-	Configured string // what the configuration last said of it, "" for nothing
+	Configured string    // what the configuration last said of it, "" for nothing
 	SettlesAt  time.Time // until then another state than the desired one is no problem
 	Problems   map[string]string
 	Reason     string
