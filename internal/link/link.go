@@ -111,11 +111,14 @@ func overMux(session *mux) *http.Client {
 	}}
 }
 
-// answer answers requests that come over streams until the connection ends.
+// answer answers requests that come over streams until the connection ends. A
+// frame is written whole before one of another request, so that they are small:
+// a heartbeat has its turn within a large report, also under a cap.
 func answer(session *mux, handler http.Handler) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Handler: handler, Protocols: protocols, ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 24 * time.Hour}
+	server := &http.Server{Handler: handler, Protocols: protocols, ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 24 * time.Hour,
+		HTTP2: &http.HTTP2Config{MaxReadFrameSize: burst}}
 	server.Serve(session)
 	server.Close()
 }
