@@ -15,6 +15,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"reeve/internal/link"
@@ -65,6 +66,7 @@ type Fleet struct {
 	started time.Time // with its monotonic reading
 	link    *link.Server
 	roots   roots
+	opened  atomic.Int64 // connections since the start
 
 	mu       sync.Mutex
 	sessions map[string]*session // by host

@@ -51,6 +51,9 @@ type Peer struct {
 // Close ends the connection at once.
 func (p *Peer) Close() { p.session.Close() }
 
+// Over reports whether the connection has ended.
+func (p *Peer) Over() bool { return p.session.IsClosed() }
+
 // A Server takes the connections of agents.
 type Server struct {
 	log    *slog.Logger
