@@ -203,3 +203,58 @@ func address(t *testing.T, s *testServer) link.Address {
 	}
 	return at
 }
+
+// TestOneReportThatTheServerFailsOnHoldsUpNoOthersForEver: it is given up when
+// it is hopeless, and nothing is while the server only cannot be used.
+func TestOneReportThatTheServerFailsOnHoldsUpNoOthersForEver(t *testing.T) {
+	for name, x := range map[string]struct {
+		err         error
+		least, most time.Duration
+		taken       int
+	}{
+		"it fails":           {errors.New("index row size 3848 exceeds the maximum"), failTime, 2 * failTime, 2},
+		"it is unavailable":  {ops.Errorf(ops.Unavailable, "the disk is full"), time.Hour, time.Hour, 0},
+		"it fails on no one": {nil, 0, time.Minute, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s *testServer
+			fails := func(o *fleet.Options) {
+				o.Accept = func(ctx context.Context, r ops.Report) error {
+					if r.Sequence == 1 && x.err != nil {
+						return x.err
+					}
+					return s.accept(ctx, r)
+				}
+			}
+			inFakeTime(t, fleet.Invite{Name: "web1"}, fails, func(t *testing.T, started *testServer, a *Agent) {
+				s = started
+				putAll(t, a, 3)
+				began := time.Now()
+				for waits := 3; waits > 0 && time.Since(began) < x.least+x.most; waits, _, _ = a.spool.Depth() {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					<-s.connectOverPipe(ctx, a)
+					cancel()
+					time.Sleep(30 * time.Second)
+				}
+				if took := time.Since(began); len(s.reports()) != x.taken || x.taken > 0 && (took < x.least || took > x.most+2*time.Minute) {
+					t.Errorf("%d reports were taken after %v", len(s.reports()), took)
+				}
+			})
+		})
+	}
+}
+
+func TestAServerThatFailsOnEveryReportCostsFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f failing
+		lost := int64(0)
+		for began := time.Now(); time.Since(began) < 24*time.Hour; time.Sleep(time.Minute) {
+			if f.again(lost + 1) {
+				lost++
+			}
+		}
+		if lost < 3 || lost > 10 {
+			t.Errorf("%d are lost in a day", lost)
+		}
+	})
+}

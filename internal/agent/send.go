@@ -33,17 +33,52 @@ func (c *connection) drain(ctx context.Context, past time.Duration) error {
 		if err != nil || !ok {
 			return err
 		}
-		if err := c.report(ctx, r, time.Since(r.At) > past); err != nil {
-			if ops.KindOf(err) != ops.Invalid {
-				return err
-			}
+		err = c.report(ctx, r, time.Since(r.At) > past)
+		switch {
+		case err == nil:
+			c.a.failing = failing{}
+		case ops.KindOf(err) == ops.Invalid || link.Failed(err) && c.a.failing.again(r.Sequence):
 			// The server will never take it; it must not hold up the others.
-			c.a.log.Error("the server does not take a report, which is lost", "sequence", r.Sequence, "err", err)
+			c.a.log.Error("the server does not take a report, which is lost", "sequence", r.Sequence, "at", r.At, "err", err)
+		default:
+			return err
 		}
 		if err := c.a.spool.Done(r.Sequence); err != nil {
 			return err
 		}
 	}
+}
+
+// failing is the report that the server answers it fails on, while it greets the
+// agent on each connection.
+type failing struct {
+	sequence int64
+	times    int
+	since    time.Time
+	lost     int // before it, since one was taken
+}
+
+// A report is given up when the server failed on it so often, over such a
+// time. When it fails on the next one too, it is hardly the reports' fault:
+// the time doubles, so that a server that fails for a day costs a few.
+const (
+	failTimes   = 5
+	failTime    = 10 * time.Minute
+	failDoubles = 6
+)
+
+// again notes that the server failed on a report, and reports whether to give
+// it up.
+func (f *failing) again(sequence int64) bool {
+	if f.sequence != sequence {
+		f.sequence, f.times, f.since = sequence, 0, time.Now()
+	}
+	f.times++
+	if f.times < failTimes || time.Since(f.since) < failTime<<min(f.lost, failDoubles) {
+		return false
+	}
+	f.lost++
+	return true
 }
 
 func (c *connection) report(ctx context.Context, r ops.Report, replayed bool) error {
