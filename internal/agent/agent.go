@@ -92,6 +92,8 @@ type Agent struct {
 	good        string
 	tries, turn int
 
+	failing failing // of the pass that sends what waits
+
 	handing sync.Mutex
 
 	mu       sync.Mutex

@@ -167,7 +167,7 @@ func (s *Server) maintain(ctx context.Context, q struct {
 func (s *Server) rotate(ctx context.Context, q struct {
 	Body struct {
 		Finish bool   `json:"finish,omitempty" doc:"The next authority signs from now on."`
-		Force  bool   `json:"force,omitempty" doc:"Even when hosts do not trust it yet: those must join again."`
+		Force  bool   `json:"force,omitempty" doc:"Even when hosts do not trust it yet, or have not renewed their certificate since the rotation before: those must join again."`
 		Reason string `json:"reason,omitempty"`
 	} `body:""`
 }) (fleet.Authority, error) {

@@ -194,7 +194,7 @@ func (s *session) caVerb() *cobra.Command {
 			return nil
 		}}
 	rotate.Flags().BoolVar(&finish, "finish", false, "the next authority signs from now on")
-	rotate.Flags().BoolVar(&force, "force", false, "finish even when hosts do not trust it yet: those must join again")
+	rotate.Flags().BoolVar(&force, "force", false, "even when hosts do not trust it yet, or have not renewed their certificate since the rotation before: those must join again")
 	rotate.Flags().StringVar(&reason, "reason", "", "what others should know; goes into the time-line")
 	c.AddCommand(rotate)
 	return c

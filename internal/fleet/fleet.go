@@ -15,6 +15,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"reeve/internal/link"
@@ -66,6 +67,7 @@ type Fleet struct {
 	passed  time.Time // when the pass that judges last reached the database
 	link    *link.Server
 	roots   roots
+	opened  atomic.Int64 // connections since the start
 
 	mu       sync.Mutex
 	sessions map[string]*session // by host
