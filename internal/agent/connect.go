@@ -58,7 +58,7 @@ func (a *Agent) keepConnected(ctx context.Context) {
 // next answers the address to try: the one that was good, then the others in
 // turn.
 func (a *Agent) next() string {
-	all := append([]string{a.joined.server.Address}, a.joined.server.Others...)
+	all := a.joined.server.all()
 	if a.tries == 0 && slices.Contains(all, a.good) {
 		a.tries++
 		return a.good

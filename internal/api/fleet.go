@@ -76,9 +76,9 @@ func (s *Server) fleetState(ctx context.Context, _ rest.NoInput) (st FleetState,
 type addHostInput struct {
 	Body struct {
 		Name        string `json:"name" doc:"Its name in Reeve."`
-		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; default 15 s. Longer for slow or metered links."`
-		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s."`
-		BytesPerS   int64  `json:"bytes_per_s,omitempty" doc:"Cap of what its agent sends; default none."`
+		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; default 15 s, or as before. Longer for slow or metered links."`
+		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s, or as before."`
+		BytesPerS   int64  `json:"bytes_per_s,omitempty" doc:"Cap of what its agent sends; default none, or as before."`
 		Address     string `json:"address,omitempty" doc:"Where the host reaches this server, if not where others do."`
 		WatchOnly   bool   `json:"watch_only,omitempty" doc:"The line carries no approvers: nothing is ever changed on the host."`
 	} `body:""`

@@ -210,15 +210,17 @@ func (s *session) note(ctx context.Context, h ops.Host, r *linkpb.HelloRequest, 
 // had ended before another began.
 func (f *Fleet) sameMachine(ctx context.Context, h ops.Host, says *linkpb.Host) error {
 	boot, machine := clean(says.GetBootId()), machineOf(says)
-	if boot == h.BootID || boot == "" {
+	// A copy that was made while the machine ran has the same boot.
+	other := len(machine) > 0 && len(h.Machine) > 0 && !slices.ContainsFunc(machine, func(m string) bool { return slices.Contains(h.Machine, m) })
+	if !other && (boot == h.BootID || boot == "") {
 		return nil
 	}
 	what := ""
 	switch {
+	case other:
+		what = "another machine came with the key: nothing of its hardware is that of " + h.Name
 	case slices.Contains(h.Boots, boot):
 		what = "a boot came back that another had followed: two machines take turns with one key"
-	case len(machine) > 0 && len(h.Machine) > 0 && !slices.ContainsFunc(machine, func(m string) bool { return slices.Contains(h.Machine, m) }):
-		what = "another machine came with the key: nothing of its hardware is that of " + h.Name
 	case f.answers(ctx, h.ID):
 		what = "a second machine came with the key while the first was connected and answered"
 	default:
