@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"reeve/internal/ops"
 )
 
 const (
@@ -14,6 +17,19 @@ const (
 	// AlarmAfter is how long the server may be gone before a person is told.
 	AlarmAfter = 10 * time.Minute
 )
+
+// CheckAlarm refuses an address and a span with which nobody would ever be
+// told, or at once.
+func CheckAlarm(address string, after time.Duration) error {
+	if after <= 0 {
+		return ops.Errorf(ops.Invalid, "--alarm-after %s is no time that the server may be gone; write one such as 10m", after)
+	}
+	u, err := url.Parse(address)
+	if address != "" && (err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return ops.Errorf(ops.Invalid, "--alarm %q is no address to post to; write one such as https://ntfy.sh/my-topic", address)
+	}
+	return nil
+}
 
 // heard notes that the server answered.
 func (a *Agent) heard() {

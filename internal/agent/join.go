@@ -5,9 +5,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"reeve/internal/gather"
@@ -25,11 +27,32 @@ type Joining struct {
 	Approvers string // hash of the root of the approvers, "" for a host where nothing may be changed
 }
 
+// whole refuses a line of which something was cut off, before the token is
+// spent: a server would seem to be another's, and no order would ever be taken.
+func (j Joining) whole() error {
+	if hash, ok := strings.CutPrefix(j.Authority, "sha256:"); !ok || !isHash(hash) {
+		return ops.Errorf(ops.Invalid, "--authority %q is not sha256: and 64 hex digits; paste the whole line that `reeve host add NAME` prints on the server", j.Authority)
+	}
+	if j.Approvers != "" && !isHash(j.Approvers) {
+		return ops.Errorf(ops.Invalid, "--approvers %q is not 64 hex digits; paste the whole line that `reeve host add NAME` prints on the server", j.Approvers)
+	}
+	return nil
+}
+
+// isHash says whether a text is a SHA-256 as a server prints it.
+func isHash(text string) bool {
+	sum, err := hex.DecodeString(text)
+	return err == nil && len(sum) == sha256.Size && strings.ToLower(text) == text
+}
+
 // Join lets this host join a server and keeps what it needs from then on. It
 // answers the host's name there. The key is made here and never leaves.
 func Join(ctx context.Context, o Options, j Joining) (name string, err error) {
 	address, err := link.ParseAddress(j.Address)
 	if err != nil {
+		return "", err
+	}
+	if err := j.whole(); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {

@@ -48,6 +48,10 @@ const performFolder = "/var/lib/reeve-agent-perform"
 // ownName is the agent's own program; in reeve it is a part of another.
 const ownName = "reeve-agent"
 
+// socketUsage has no backquotes: pflag takes what is in them for the name of
+// the value.
+const socketUsage = "where the part that performs (reeve-agent perform) listens"
+
 // A session is one run of a command.
 type session struct {
 	p      Program
@@ -211,6 +215,9 @@ func (s *session) runVerb() *cobra.Command {
 	c := &cobra.Command{Use: "run", Short: "Watch this host until interrupted", Args: cobra.NoArgs,
 		Example: "  reeve-agent run\n  reeve-agent run --label rack=b2 --alarm https://ntfy.sh/my-topic",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := agent.CheckAlarm(s.alarm, s.after); err != nil {
+				return err
+			}
 			o, log, err := s.begin()
 			if err != nil {
 				return err
@@ -228,7 +235,7 @@ func (s *session) runVerb() *cobra.Command {
 	f.StringVar(&s.alarm, "alarm", "", "address to post to when the server is gone: an ntfy topic or a webhook")
 	f.DurationVar(&s.after, "alarm-after", agent.AlarmAfter, "how long the server may be gone before that")
 	f.StringVar(&s.level, "log-level", "info", "debug, info, warn or error")
-	f.StringVar(&s.socket, "socket", agent.PerformSocket, "where `reeve-agent perform` listens")
+	f.StringVar(&s.socket, "socket", agent.PerformSocket, socketUsage)
 	f.BoolVar(&s.here, "perform", false, "carry out approved orders in this process, instead of in one of its own")
 	f.DurationVar(&s.trial, "trial-time", 0, "for tests: how long the program may take to reach the server after an upgrade")
 	c.Flag("trial-time").Hidden = true

@@ -22,7 +22,7 @@ func (s *session) document(v any) error {
 }
 
 func (s *session) checkVerb() *cobra.Command {
-	return &cobra.Command{Use: "check", Short: "Say what this agent can and cannot see and reach, and why", Args: cobra.NoArgs, Example: "  reeve-agent check\n  reeve-agent check -o json",
+	c := &cobra.Command{Use: "check", Short: "Say what this agent can and cannot see and reach, and why", Args: cobra.NoArgs, Example: "  reeve-agent check\n  reeve-agent check -o json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			o, err := s.options()
 			if err != nil {
@@ -34,15 +34,21 @@ func (s *session) checkVerb() *cobra.Command {
 			}
 			checked := agent.Check(c.Context(), o, begin)
 			begin("")
+			orders := agent.CheckOrders(c.Context(), o)
 			if s.output == "json" {
-				return s.document(checked)
+				return s.document(struct {
+					agent.Checked
+					Orders agent.Orders `json:"orders"`
+				}{checked, orders})
 			}
-			s.show(checked)
+			s.show(checked, orders)
 			if checked.Joined && !checked.Reached {
 				return ops.Errorf(ops.Unavailable, "the server is not reached")
 			}
 			return nil
 		}}
+	c.Flags().StringVar(&s.socket, "socket", agent.PerformSocket, socketUsage)
+	return c
 }
 
 // onTerminal reports whether somebody looks on as it is written.
@@ -55,7 +61,7 @@ func onTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-func (s *session) show(c agent.Checked) {
+func (s *session) show(c agent.Checked, orders agent.Orders) {
 	line := func(format string, args ...any) { fmt.Fprintf(s.p.Out, format+"\n", args...) }
 	user := fmt.Sprintf("user %d", c.User)
 	if len(c.Capabilities) > 0 && c.User != 0 {
@@ -73,9 +79,7 @@ func (s *session) show(c agent.Checked) {
 		line("server       %s, not reached: %s", glyph.Harmless(c.Server), glyph.Harmless(c.Problem))
 		line("certificate  until %s", c.CertUntil.Local().Format(time.DateTime))
 	}
-	if c.ReadOnly {
-		line("changes      none: this build cannot change anything")
-	}
+	line("orders       %s", glyph.Harmless(ordersText(c, orders)))
 	line("")
 	for _, x := range c.Collectors {
 		line("%-14s %-8s %3d seen", x.Name, x.State, x.Seen)
@@ -89,4 +93,19 @@ func (s *session) show(c agent.Checked) {
 			}
 		}
 	}
+}
+
+// ordersText says whether this host can be changed, and what is in the way.
+func ordersText(c agent.Checked, o agent.Orders) string {
+	switch {
+	case c.ReadOnly:
+		return "none are taken: this build cannot change anything"
+	case !o.Taken && o.Problem != "":
+		return "none are taken: " + o.Problem
+	case !o.Taken:
+		return "none are taken: this host joined without --approvers, nothing is ever changed here"
+	case !o.Answers:
+		return fmt.Sprintf("taken of the approvers %s, but %s", o.Approvers, o.Problem)
+	}
+	return fmt.Sprintf("taken of the approvers %s, and carried out behind %s", o.Approvers, o.Socket)
 }

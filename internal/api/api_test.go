@@ -243,7 +243,7 @@ func (w *world) seed() {
 				return err
 			}
 		}
-		return nil
+		return tx.AddHost(w.t.Context(), ops.Host{ID: "h1", Name: "alpha", State: ops.HostOnline, ResourceID: w.host.ID}, store.Why{Actor: "test"})
 	})
 	w.read(w.host, "cpu_busy_ratio", now, 0.25)
 	w.read(w.fs, "fs_used_ratio", now, 0.9)

@@ -131,14 +131,13 @@ type HostRow struct {
 	ID         string    `json:"id" doc:"The host's key, as its agent made it."`
 	Name       string    `json:"name"`
 	ResourceID string    `json:"resource_id"`
-	ObservedAt time.Time `json:"observed_at"`
+	ObservedAt time.Time `json:"observed_at,omitzero"`
 	Reachable  string    `json:"reachability"`
 	CPU        *float64  `json:"cpu_busy_ratio,omitempty"`
 	Memory     *float64  `json:"memory_used_ratio,omitempty"`
 	Worst      *float64  `json:"fs_worst_used_ratio,omitempty" doc:"Of its fullest file system."`
 	Findings   int       `json:"findings" doc:"Active ones of the host and all on it."`
-	// Fleet is what is known of its agent; nil for a host that only collectors
-	// of another tell of.
+	// Fleet is what is known of its agent; nil for one that is only invited.
 	Fleet      *ops.Host       `json:"fleet,omitempty" doc:"Its agent, its state and the three clocks behind it."`
 	Invitation *ops.Invitation `json:"invitation,omitempty" doc:"Of a host that is invited and has not joined."`
 }
@@ -200,16 +199,13 @@ func (e *estate) hostRows(ctx context.Context, p *picture) (rows []HostRow, inde
 		agents[h.ID] = &hosts[i]
 	}
 	for _, r := range p.resources {
-		if r.Kind != ops.KindHost {
-			continue
-		}
-		row := HostRow{ID: r.Key.Host, Name: r.Name, ResourceID: r.ID, ObservedAt: r.ObservedAt, Reachable: r.Reachable, Fleet: agents[r.Key.Host]}
-		if row.Fleet != nil {
-			row.Reachable = string(row.Fleet.State)
+		agent := agents[r.Key.Host]
+		if r.Kind != ops.KindHost || agent == nil {
+			continue // the parts of a server without an agent are on no host of the fleet
 		}
 		delete(agents, r.Key.Host)
 		index[r.ID] = len(rows)
-		rows = append(rows, row)
+		rows = append(rows, HostRow{ID: r.Key.Host, Name: r.Name, ResourceID: r.ID, ObservedAt: r.ObservedAt, Reachable: string(agent.State), Fleet: agent})
 	}
 	for i, h := range hosts {
 		if agents[h.ID] != nil { // it has not reported yet

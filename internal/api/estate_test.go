@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,36 @@ func TestStatusTellsHostsCountsAndCollectors(t *testing.T) {
 	gap := ops.Gap{What: "SMART", Why: "smartctl is not installed", Remedy: "apt install smartmontools"}
 	if len(s.Collectors) != 1 || s.Collectors[0].Name != "cpu" || len(s.Collectors[0].Gaps) != 1 || s.Collectors[0].Gaps[0] != gap || s.Collectors[0].EveryMS != 10_000 {
 		t.Errorf("collectors: %+v", s.Collectors)
+	}
+}
+
+// TestWhatIsOnNoHostOfTheFleetIsNoHost: the parts of a server without an agent
+// are resources, and nothing that people could remove or join.
+func TestWhatIsOnNoHostOfTheFleetIsNoHost(t *testing.T) {
+	w := newWorld(t)
+	parts := resourceOf("server", "linux", "host", ops.KindHost, "reeve", time.Now().UTC())
+	parts.HostID = parts.ID
+	w.tx(func(tx *store.Tx) error { return tx.SaveResource(t.Context(), parts, "") })
+	c := w.admin()
+	var l struct{ Items []api.HostRow }
+	c.want(200, "GET", "/api/v1/hosts", nil, &l)
+	if len(l.Items) != 1 || l.Items[0].Name != "alpha" || l.Items[0].Fleet == nil {
+		t.Errorf("hosts: %+v", l.Items)
+	}
+	c.want(404, "GET", "/api/v1/hosts/reeve", nil, nil)
+	c.want(200, "GET", "/api/v1/resources/"+parts.ID, nil, nil)
+}
+
+// TestTimesThatNeverCameAreLeftOut of what is answered.
+func TestTimesThatNeverCameAreLeftOut(t *testing.T) {
+	w := newWorld(t)
+	w.joined("web7")
+	c := w.admin()
+	c.want(200, "POST", "/api/v1/hosts", map[string]any{"name": "web8"}, nil)
+	for _, path := range []string{"/api/v1/hosts", "/api/v1/hosts/web7"} {
+		if status, _, text := c.do("GET", path, nil); status != 200 || strings.Contains(string(text), "0001-01-01") {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reeve/internal/fleet"
+	"reeve/internal/link"
 	"reeve/internal/ops"
 	"reeve/internal/rest"
 	"reeve/internal/store"
@@ -76,8 +77,8 @@ func (s *Server) fleetState(ctx context.Context, _ rest.NoInput) (st FleetState,
 type addHostInput struct {
 	Body struct {
 		Name        string `json:"name" doc:"Its name in Reeve."`
-		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; default 15 s, or as before. Longer for slow or metered links."`
-		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s, or as before."`
+		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; default 15 s, or as before. 5 s to 1 h, longer for slow or metered links."`
+		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s or six heartbeats, or as before; at least two, at most 7 days."`
 		BytesPerS   int64  `json:"bytes_per_s,omitempty" doc:"Cap of what its agent sends; default none, or as before."`
 		Address     string `json:"address,omitempty" doc:"Where the host reaches this server, if not where others do."`
 		WatchOnly   bool   `json:"watch_only,omitempty" doc:"The line carries no approvers: nothing is ever changed on the host."`
@@ -94,6 +95,19 @@ type Joining struct {
 	Command     string         `json:"command" doc:"The line to paste on the host, as root."`
 }
 
+// maxGrace bounds how long a host may be silent before somebody is told.
+const maxGrace = 7 * 24 * time.Hour
+
+// CheckAgentAddress refuses where no agent could reach a server. The address
+// becomes a part of a line for a shell.
+func CheckAgentAddress(text string) error {
+	_, err := link.ParseAddress(text)
+	if err != nil || strings.HasPrefix(strings.ToLower(text), "http:") || strings.ContainsAny(text, " \t\n'\"\\$`;&|<>()*?") {
+		return ops.Errorf(ops.Invalid, "the address %q is neither reeve://HOST:PORT nor https://HOST", text)
+	}
+	return nil
+}
+
 func (s *Server) addHost(ctx context.Context, q addHostInput) (j Joining, err error) {
 	b := q.Body
 	if j.Address = b.Address; j.Address == "" {
@@ -101,8 +115,14 @@ func (s *Server) addHost(ctx context.Context, q addHostInput) (j Joining, err er
 			return j, err
 		}
 	}
-	if strings.ContainsAny(j.Address, " \t\n'\"\\$`;&|<>") {
-		return j, rest.Invalid("address", "the address is like reeve://HOST:PORT or https://HOST")
+	if err := CheckAgentAddress(j.Address); err != nil {
+		return j, rest.Invalid("address", "%s", err.Error())
+	}
+	if b.HeartbeatMS < 0 || b.HeartbeatMS > time.Hour.Milliseconds() {
+		return j, rest.Invalid("heartbeat_ms", "heartbeats come every 5 s to 1 h")
+	}
+	if b.GraceMS < 0 || b.GraceMS > maxGrace.Milliseconds() {
+		return j, rest.Invalid("grace_ms", "the grace is at least two heartbeats and at most 7 days: nobody would be told of a host that is gone")
 	}
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	j.Fingerprint = s.deps.Fleet.Fingerprint()

@@ -76,6 +76,7 @@ type Server struct {
 	hands    *agent.Hands // of the agent inside; nil without
 
 	reconcile *reconcile.Reconcile
+	missing   map[string]bool // of the pass that declares: hosts that it told of
 
 	investigate *investigate.Investigate
 
@@ -100,6 +101,9 @@ type woken struct{ watch, checks, declare, deadman *loop.Loop } // deadman is ni
 // New opens the stores, builds every part and listens. On an error everything
 // that was opened is closed again.
 func New(ctx context.Context, o Options) (*Server, error) {
+	if err := addressErrors(o.Config); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
 		return nil, ops.Because(ops.Invalid, err, "the data folder %s cannot be made; choose another with --data DIR", o.Config.Data)
 	}

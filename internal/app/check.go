@@ -19,6 +19,9 @@ import (
 // CheckConfig answers what New would find wrong with a configuration, without
 // opening or starting anything.
 func CheckConfig(c config.Config) error {
+	if err := addressErrors(c); err != nil {
+		return err
+	}
 	if _, err := rulesOf(c, detectors.All()); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"reeve/internal/collect"
 	"reeve/internal/config"
@@ -25,8 +26,15 @@ func TestCheckConfigRefusesWhatAStartWouldTripOver(t *testing.T) {
 		"no threshold thing": func(c *config.Config) {
 			c.Detectors = map[string]config.Detector{"fs_full": {Thresholds: map[string]float64{"thing": 1}}}
 		},
-		"did you mean fs_full?": func(c *config.Config) { c.Detectors = map[string]config.Detector{"fs_fulll": {}} },
-		"did you mean docker?":  func(c *config.Config) { c.Collectors = map[string]map[string]any{"dokcer": {}} },
+		"did you mean fs_full?":    func(c *config.Config) { c.Detectors = map[string]config.Detector{"fs_fulll": {}} },
+		"deadman: the address":     func(c *config.Config) { c.Deadman = "notaurl" },
+		"metrics.url: the address": func(c *config.Config) { c.Metrics.URL = "zz" },
+		"metrics.write_url: ":      func(c *config.Config) { c.Metrics.WriteURL = "http://" },
+		"fleet.address: ":          func(c *config.Config) { c.Fleet.Address = "nope" },
+		"neither reeve://HOST":     func(c *config.Config) { c.Fleet.Address = "http://x" },
+		"fleet.probe[1]: ":         func(c *config.Config) { c.Fleet.Probe = []string{"192.0.2.1:53", "zz"} },
+		"least is 2m":              func(c *config.Config) { c.Fleet.CertificateLife = config.Duration(time.Minute) },
+		"did you mean docker?":     func(c *config.Config) { c.Collectors = map[string]map[string]any{"dokcer": {}} },
 	} {
 		c := config.Default()
 		change(&c)

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"reeve/internal/config"
-	"reeve/internal/drivers"
 	"reeve/internal/ops"
 	"reeve/internal/reconcile"
 	"reeve/internal/store"
@@ -62,6 +60,7 @@ func (s *Server) wanted(ctx context.Context) (places []place, wanted map[place]c
 	for _, entry := range s.config.Workloads {
 		host, err := s.store.FindHost(ctx, cmp.Or(entry.Host, s.host.Key))
 		if ops.KindOf(err) == ops.NotFound {
+			s.tellMissing(cmp.Or(entry.Host, s.host.Key))
 			continue // it has not joined yet, and is looked for again
 		}
 		var all []config.Workload
@@ -80,6 +79,18 @@ func (s *Server) wanted(ctx context.Context) (places []place, wanted map[place]c
 		}
 	}
 	return places, wanted, failed
+}
+
+// tellMissing says once for each start and host that the configuration
+// declares something for a host that is not known: its name may be mistyped.
+func (s *Server) tellMissing(host string) {
+	if s.missing == nil {
+		s.missing = map[string]bool{}
+	}
+	if !s.missing[host] {
+		s.missing[host] = true
+		s.log.Warn("the configuration declares workloads for a host that is not known; they wait until it joins", "host", host)
+	}
 }
 
 // takeBack takes back what the configuration declared and does no longer.
@@ -145,48 +156,4 @@ func (s *Server) declareOne(ctx context.Context, p place, w config.Workload) (id
 		return row.ID, nil // the next pass tries again
 	}
 	return x.ID, err
-}
-
-// workloadErrors answers the first mistake in the declared workloads.
-func workloadErrors(c config.Config) error {
-	named := map[place]bool{}
-	for i, w := range c.Workloads {
-		p := place{w.Host, w.Driver, w.Name}
-		wrong, hint := "", "a workload has a driver of `reeve drivers`; a name, a compose file, or enabled with the driver systemd; and is desired running, paused, stopped or absent"
-		_, windowErr := w.At(time.Now())
-		switch _, ok := drivers.Get(w.Driver); {
-		case !ok:
-			wrong = "driver"
-		case count(w.Name != "", w.Compose != "", w.Enabled) != 1:
-			wrong = "name"
-		case w.Name != "" && named[p]:
-			wrong, hint = "name", p.name+" is declared twice"
-		case w.Enabled && w.Driver != "systemd":
-			wrong, hint = "enabled", "what is enabled is known of the driver systemd alone"
-		case w.Desired != "" && !slices.Contains([]string{"running", "paused", "stopped", "absent"}, w.Desired):
-			wrong = "desired"
-		case windowErr != nil:
-			wrong, hint = "window", windowErr.Error()
-		default:
-			if _, err := w.Expanded(); err != nil {
-				wrong, hint = "compose", err.Error()
-			}
-		}
-		named[p] = true
-		if wrong != "" {
-			key := fmt.Sprintf("workloads[%d].%s", i, wrong)
-			return c.Because(key, ops.Errorf(ops.Invalid, "%s: %s", key, hint))
-		}
-	}
-	return nil
-}
-
-// count answers how many are set.
-func count(set ...bool) (n int) {
-	for _, x := range set {
-		if x {
-			n++
-		}
-	}
-	return n
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -48,7 +49,8 @@ func TestDeclarationsFollowTheirSources(t *testing.T) {
 			}
 		}
 		known := map[string]reconcile.Driver{"docker": {}, "systemd": {}}
-		s := &Server{store: st, reconcile: reconcile.New(reconcile.Options{Log: slog.New(slog.DiscardHandler), Store: st, Drivers: known}),
+		log := &slogCount{}
+		s := &Server{log: slog.New(log), store: st, reconcile: reconcile.New(reconcile.Options{Log: slog.New(slog.DiscardHandler), Store: st, Drivers: known}),
 			config: config.Config{Workloads: []config.Workload{{Host: "web1", Driver: "systemd", Enabled: true}, {Host: "web1", Driver: "docker", Compose: file}, {Host: "later", Driver: "systemd", Enabled: true}}}}
 		declared := func() string {
 			t.Helper()
@@ -93,7 +95,30 @@ func TestDeclarationsFollowTheirSources(t *testing.T) {
 		if w, err := st.Workload(t.Context(), "web1/front"); err != nil || w.Desired != string(workload.Running) {
 			t.Fatalf("a declaration was taken back because its file cannot be read: %+v, %v", w, err)
 		}
+		if log.lines != 1 {
+			t.Errorf("of the host that is not known the log tells %d times", log.lines)
+		}
 	})
+}
+
+// slogCount counts lines of a log.
+type slogCount struct {
+	slog.Handler
+	lines int
+}
+
+func (c *slogCount) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *slogCount) Handle(context.Context, slog.Record) error {
+	c.lines++
+	return nil
+}
+
+// configuredBy answers a configuration of these workloads alone.
+func configuredBy(workloads ...config.Workload) config.Config {
+	c := config.Default()
+	c.Workloads = workloads
+	return c
 }
 
 // configured answers a server on a store that knows the host web1.
@@ -107,7 +132,7 @@ func configured(t *testing.T, workloads ...config.Workload) *Server {
 		t.Fatal(err)
 	}
 	known := map[string]reconcile.Driver{"docker": {}, "systemd": {}}
-	return &Server{store: st, reconcile: reconcile.New(reconcile.Options{Log: slog.New(slog.DiscardHandler), Store: st, Drivers: known}), config: config.Config{Workloads: workloads}}
+	return &Server{log: slog.New(slog.DiscardHandler), store: st, reconcile: reconcile.New(reconcile.Options{Log: slog.New(slog.DiscardHandler), Store: st, Drivers: known}), config: config.Config{Workloads: workloads}}
 }
 
 func (s *Server) declares(t *testing.T, what string) ops.Workload {
@@ -173,8 +198,33 @@ func TestANamedEntryOutdoesWhatIsEnabled(t *testing.T) {
 	if w := s.declares(t, "web1/cups.service"); w.Desired != "stopped" || w.Version != 1 {
 		t.Errorf("%+v", w)
 	}
-	if err := workloadErrors(config.Config{Workloads: []config.Workload{{Driver: "docker", Name: "x"}, {Driver: "docker", Name: "x", Desired: "stopped"}}}); err == nil || !strings.Contains(err.Error(), "workloads[1].name") {
+	if err := workloadErrors(configuredBy(config.Workload{Driver: "docker", Name: "x"}, config.Workload{Driver: "docker", Name: "x", Desired: "stopped"})); err == nil || !strings.Contains(err.Error(), "workloads[1].name") {
 		t.Errorf("two entries of one name: %v", err)
+	}
+}
+
+// TestReplicasStandForTheirContainers.
+func TestReplicasStandForTheirContainers(t *testing.T) {
+	s := configured(t, config.Workload{Host: "web1", Driver: "docker", Name: "web", Replicas: new(2)})
+	s.declares(t, "web1/web-1")
+	s.config.Workloads[0].Replicas = new(1)
+	if w := s.declares(t, "web1/web-1"); w.Desired != "running" {
+		t.Errorf("%+v", w)
+	}
+	if w := s.declares(t, "web1/web-2"); w.Desired != "" {
+		t.Errorf("one that is no longer meant: %+v", w)
+	}
+}
+
+func TestWhatADriverCannotBeIsNotDeclared(t *testing.T) {
+	s := configured(t)
+	d := reconcile.Declaration{Host: "web1", Driver: "systemd", Name: "ssh.service", Desired: workload.Paused, Source: store.FromPerson}
+	if _, err := s.declareForPerson(t.Context(), d, store.Why{Actor: "user:anna"}); ops.KindOf(err) != ops.Invalid {
+		t.Errorf("a service of systemd is declared paused: %v", err)
+	}
+	d.Driver, d.Name = "docker", "nginx"
+	if _, err := s.declareForPerson(t.Context(), d, store.Why{Actor: "user:anna"}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -224,12 +274,22 @@ func TestAMistakeInADeclarationSaysWhichAndWhatToDo(t *testing.T) {
 		"workloads[0].enabled": {Driver: "docker", Enabled: true},
 		"workloads[0].window":  {Driver: "docker", Name: "x", Window: "morning"},
 		"workloads[0].compose": {Driver: "docker", Compose: "/none.yaml"},
+		"systemd cannot pause": {Driver: "systemd", Name: "x.service", Desired: "paused"},
+		"replicas is 1 to":     {Driver: "docker", Name: "x", Replicas: new(0)},
+		"says its own":         {Driver: "docker", Compose: "/none.yaml", Replicas: new(2)},
+		"replicas stand with":  {Driver: "systemd", Name: "x.service", Replicas: new(2)},
 	} {
-		if err := workloadErrors(config.Config{Workloads: []config.Workload{w}}); err == nil || !strings.Contains(err.Error(), want) {
+		if err := workloadErrors(configuredBy(w)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	if err := workloadErrors(config.Config{Workloads: []config.Workload{{Driver: "docker", Name: "x", Enabled: true}}}); err == nil {
+	if err := workloadErrors(configuredBy(config.Workload{Driver: "docker", Name: "x", Replicas: new(2)}, config.Workload{Driver: "docker", Name: "x-2"})); err == nil {
+		t.Error("a name that another entry stands for already is taken")
+	}
+	if err := workloadErrors(config.Config{Workloads: []config.Workload{{Driver: "docker", Name: "x"}}}); err == nil || !strings.Contains(err.Error(), "workloads[0].host") {
+		t.Errorf("a workload of a machine that is not watched: %v", err)
+	}
+	if err := workloadErrors(configuredBy(config.Workload{Driver: "docker", Name: "x", Enabled: true})); err == nil {
 		t.Error("a name and all that are enabled are taken together")
 	}
 }

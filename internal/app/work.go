@@ -107,8 +107,18 @@ func (s *Server) openHands(pin string) (err error) {
 
 // workOfAPI gives people's words about workloads to those who act on them.
 func (s *Server) workOfAPI() api.Work {
-	return api.Work{Declare: s.reconcile.Declare, Suggestions: s.reconcile.Suggestions, Propose: s.act.Propose, Approve: s.act.Approve, Withdraw: s.act.Withdraw,
+	return api.Work{Declare: s.declareForPerson, Suggestions: s.reconcile.Suggestions, Propose: s.act.Propose, Approve: s.act.Approve, Withdraw: s.act.Withdraw,
 		Sets: s.act.Sets, Follow: s.act.Follow, Drivers: driverViews()}
+}
+
+// declareForPerson declares what a person wants, unless it can never be.
+func (s *Server) declareForPerson(ctx context.Context, d reconcile.Declaration, why store.Why) (ops.Workload, error) {
+	if driver, ok := drivers.Get(d.Driver); ok {
+		if err := driver.RefuseDesired(d.Desired); err != nil {
+			return ops.Workload{}, err
+		}
+	}
+	return s.reconcile.Declare(ctx, d, why)
 }
 
 func driverViews() []api.DriverView {

@@ -3,13 +3,10 @@ package cli
 import (
 	"bufio"
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -23,42 +20,6 @@ import (
 	"reeve/internal/show"
 	"reeve/internal/term"
 )
-
-// keyVariable names a file with the approver's key.
-const keyVariable = "REEVE_APPROVER_KEY"
-
-// ownKeyFile is where a person's key is.
-func (s *session) ownKeyFile() (string, error) {
-	if path := s.at.Variable(keyVariable); path != "" {
-		return path, nil
-	}
-	dir, err := os.UserConfigDir()
-	if err != nil {
-		return "", fmt.Errorf("there is no folder for the key: %w", err)
-	}
-	return filepath.Join(dir, "reeve", approver.KeyFile), nil
-}
-
-// approverKey answers the key to sign with: one's own, or on the server's
-// machine the one that its first start made.
-func (s *session) approverKey() (approver.Key, error) {
-	own, err := s.ownKeyFile()
-	if err != nil {
-		return approver.Key{}, err
-	}
-	paths := []string{own}
-	if dir := s.at.Folder(); dir != "" {
-		paths = append(paths, filepath.Join(dir, approver.KeyFile))
-	}
-	key, found, err := approver.Read(paths...)
-	if err != nil {
-		return key, err
-	}
-	if !found {
-		return key, answered(ops.Errorf(ops.Forbidden, "you have no key to approve with: `reeve approver init NAME` makes one, and an approver adds it"))
-	}
-	return key, nil
-}
 
 // confirm asks a person.
 func (s *session) confirm(question string) (bool, error) {
@@ -89,18 +50,37 @@ func (s *session) approverInitVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			before, err := s.signers()
+			if err != nil {
+				return err
+			}
 			key, err := approver.Make(path, args[0])
 			if err != nil {
 				return err
 			}
-			public := key.Public()
-			text := base64.RawURLEncoding.EncodeToString(public.Public)
-			if s.json() {
-				return s.page.Value(map[string]string{"id": public.ID, "public_key": text, "file": path})
-			}
-			s.page.Line("Your key is in %s; it never leaves this machine.\nAn approver lets it count with:\n\n  reeve approver add %s %s", path, term.Safe(args[0]), text)
-			return nil
+			return s.showNewKey(signer{key, path}, before)
 		}}
+}
+
+// showNewKey says how the new key comes to count. On a machine that has one
+// already it takes the place of that at once.
+func (s *session) showNewKey(made signer, before []signer) error {
+	public, with := made.Public(), ""
+	text := publicText(public.Public)
+	if s.json() {
+		v := map[string]string{"id": public.ID, "public_key": text, "file": made.file}
+		if len(before) > 0 {
+			v["used_until_now"] = before[0].file
+		}
+		return s.page.Value(v)
+	}
+	s.page.Line("Your key is in %s; it never leaves this machine.", term.Safe(made.file))
+	if len(before) > 0 {
+		with = keyVariable + "=" + term.Safe(before[0].file) + " "
+		s.page.Line("Until now the key of %s in %s was used here; from now on the new one is, and counts for nothing until it is added.", term.Safe(before[0].Name), term.Safe(before[0].file))
+	}
+	s.page.Line("An approver lets it count with:\n\n  %sreeve approver add %s %s", with, term.Safe(made.Name), text)
+	return nil
 }
 
 func (s *session) approverListVerb() *cobra.Command {
@@ -120,9 +100,9 @@ func (s *session) approverAddVerb() *cobra.Command {
 	return &cobra.Command{Use: "add NAME PUBLIC-KEY", Short: "Let another key approve; signed with yours", Args: takes(2, 2, "a name and the public key that `reeve approver init` printed"),
 		Example: "  reeve approver add anna 5bYz...",
 		RunE: func(c *cobra.Command, args []string) error {
-			public, err := base64.RawURLEncoding.DecodeString(args[1])
-			if err != nil || len(public) != ed25519.PublicKeySize {
-				return wrongUse("the public key is the text that `reeve approver init` prints")
+			public, err := parsePublic(args[1])
+			if err != nil {
+				return err
 			}
 			return s.changeApprovers(c.Context(), func(keys []authority.ApproverKey) ([]authority.ApproverKey, error) {
 				k := authority.ApproverKey{ID: authority.KeyID(public), Public: public, Name: args[0], Added: time.Now().UTC().Truncate(time.Second)}
@@ -172,8 +152,11 @@ func (s *session) changeApprovers(ctx context.Context, how func([]authority.Appr
 		return err
 	}
 	text, err := s.server.Call(ctx, http.MethodPost, "/api/v1/approvers", newest.Next(keys, key.Private), &a)
-	if err != nil || s.json() {
-		return s.documentOr(text, err)
+	if err != nil {
+		return s.refusedKey(ctx, key, err)
+	}
+	if s.json() {
+		return s.page.Document(text)
 	}
 	show.Approvers(s.page, a)
 	return nil

@@ -74,8 +74,8 @@ func (s *session) hostAddVerb() *cobra.Command {
 			return nil
 		}}
 	f := c.Flags()
-	f.DurationVar(&heartbeat, "heartbeat", 0, "its period of heartbeats; default 15s, or as before; longer for slow or metered links")
-	f.DurationVar(&grace, "grace", 0, "silence after which it is unreachable; default 90s or six heartbeats, or as before")
+	f.DurationVar(&heartbeat, "heartbeat", 0, "its period of heartbeats; default 15s, or as before; up to 1h for slow or metered links")
+	f.DurationVar(&grace, "grace", 0, "silence after which it is unreachable; default 90s or six heartbeats, or as before; at most 168h")
 	f.Int64Var(&rate, "rate", 0, "most bytes a second that its agent sends; default no cap, or as before")
 	f.StringVar(&address, "address", "", "where the host reaches this server, if not where others do: reeve://HOST:PORT or https://HOST")
 	return c

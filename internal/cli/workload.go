@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"reeve/internal/approver"
 	"reeve/internal/authority"
 	"reeve/internal/client"
 	"reeve/internal/ops"
@@ -157,6 +156,9 @@ func (s *session) workloadDeclareVerb() *cobra.Command {
 				if err != nil && ops.KindOf(err) != ops.NotFound {
 					return err
 				}
+				if err != nil && desired == "none" {
+					return answered(ops.Errorf(ops.NotFound, "%s is not declared: nothing is taken back; `reeve workloads --declared` lists what is", term.Safe(args[0])))
+				}
 				if err != nil {
 					return usageError{fmt.Sprintf("nothing on %s is known as %s yet: say with --driver docker, podman or systemd what it is of", host, name), c.CommandPath()}
 				}
@@ -208,7 +210,7 @@ func (s *session) operationVerb(op, short string) *cobra.Command {
 			if _, err := s.server.Call(c.Context(), http.MethodPost, "/api/v1/actions", body, &a); err != nil {
 				return err
 			}
-			return s.approveAction(c.Context(), a, key, approving{reason: reason, yes: yes, noWait: noWait, refuse: func(plan authority.Plan) error {
+			return s.approveAction(c.Context(), a, key, approving{reason: reason, yes: yes, noWait: noWait, own: true, refuse: func(plan authority.Plan) error {
 				return notTyped(args[0], workload.Operation(op), a, plan)
 			}})
 		}}
@@ -235,13 +237,14 @@ func notTyped(typed string, op workload.Operation, a ops.Action, plan authority.
 type approving struct {
 	reason      string
 	yes, noWait bool
+	own         bool                       // the plan was made for this and is of no use without a signature
 	refuse      func(authority.Plan) error // what is not signed, whoever says yes
 }
 
 // approveAction shows a plan, signs it and waits for the outcome. The hash is
 // computed here, over the plan that is shown: the server's word for it does
 // not count.
-func (s *session) approveAction(ctx context.Context, a ops.Action, key approver.Key, how approving) error {
+func (s *session) approveAction(ctx context.Context, a ops.Action, key signer, how approving) error {
 	var plan authority.Plan
 	if err := json.Unmarshal(a.Plan, &plan); err != nil {
 		return fmt.Errorf("the plan cannot be read: %w", err)
@@ -265,6 +268,10 @@ func (s *session) approveAction(ctx context.Context, a ops.Action, key approver.
 	var moved ops.Action
 	text, err := s.server.Call(ctx, http.MethodPost, "/api/v1/actions/"+url.PathEscape(a.ID)+"/approve", approval, &moved)
 	if err != nil {
+		err = s.refusedKey(ctx, key, err)
+		if how.own && ops.KindOf(err) == ops.Forbidden {
+			return s.takeBack(ctx, a, err)
+		}
 		return err
 	}
 	if !how.noWait {

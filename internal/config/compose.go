@@ -20,9 +20,13 @@ import (
 // maxComposeBytes bounds a compose file.
 const maxComposeBytes = 1 << 20
 
-// Expanded answers the workloads one by one: a compose file, with the override
-// file beside it, as the containers that it names.
+// Expanded answers the workloads one by one: a name with replicas as the
+// containers that it stands for, a compose file, with the override file beside
+// it, as those that it names.
 func (w Workload) Expanded() ([]Workload, error) {
+	if w.Replicas != nil {
+		return w.numbered()
+	}
 	if w.Compose == "" {
 		return []Workload{w}, nil
 	}
@@ -195,8 +199,8 @@ func (s composeService) containers(project, service string) ([]string, error) {
 		}
 	}
 	switch {
-	case replicas > 1000:
-		return nil, fmt.Errorf("service %s wants %d replicas; 1000 is the most", service, replicas)
+	case replicas > MaxReplicas:
+		return nil, fmt.Errorf("service %s wants %d replicas; %d is the most", service, replicas, MaxReplicas)
 	case strings.Contains(s.ContainerName+service, "$"):
 		return nil, fmt.Errorf("the name of service %s has a variable: declare its container by its name instead", service)
 	case replicas > 0 && s.ContainerName != "":

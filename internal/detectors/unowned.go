@@ -22,6 +22,7 @@ var _ = all.Add(detect.Definition{
 	Checks: []string{
 		"See what it is: `docker inspect NAME`.",
 		"Take it in: `reeve workload declare HOST/NAME --desired running`.",
+		"Leave it so: `reeve suppress FINDING --kind accepted --reason WHY`.",
 	},
 })
 

@@ -89,6 +89,15 @@ func (d Definition) Refuse(op workload.Operation, name string) error {
 	return nil
 }
 
+// RefuseDesired answers why what the driver runs can never be so, nil where it
+// can.
+func (d Definition) RefuseDesired(s workload.State) error {
+	if s == workload.Paused && !slices.Contains(d.Operations, workload.Pause) {
+		return ops.Errorf(ops.Invalid, "%s cannot pause anything: write running, stopped or absent", d.Name)
+	}
+	return nil
+}
+
 // gone refuses an operation on what is not there any more.
 func gone(t Target) error {
 	return ops.Errorf(ops.Conflict, "%s is not there, or another thing has its name now", t.Name)

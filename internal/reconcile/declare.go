@@ -87,6 +87,8 @@ func declared(now time.Time, row store.WorkloadRow, d Declaration, why store.Why
 		row.Configured = string(d.Desired)
 	case d.Desired == workload.Undeclared && row.Configured != "":
 		return row, ops.Errorf(ops.Conflict, "%s is declared in the configuration of the server: take it out there, or declare something else", row.Name)
+	case d.Desired == workload.Undeclared && row.Desired == workload.Undeclared:
+		return row, ops.Errorf(ops.NotFound, "%s %s is not declared on this host: nothing is taken back; `reeve workloads --declared` lists what is", row.Driver, row.Name)
 	}
 	row.Source, row.Problems, row.SettlesAt = d.Source, nil, time.Time{}
 	if d.Settle > 0 {

@@ -26,6 +26,10 @@ type HostRow struct {
 // Hosts lists hosts with their newest readings, and says of those that are
 // not as they should be why.
 func Hosts(p *term.Page, hosts []HostRow, now time.Time) {
+	if len(hosts) == 0 {
+		p.Line("No host is watched. `reeve host add NAME` prints the line that lets one join.")
+		return
+	}
 	t := p.Table("HOST", "!STATE", ">CPU", ">MEMORY", ">FULLEST DISK", ">FINDINGS", ">SEEN AGO")
 	for _, h := range hosts {
 		wrong := term.Of(fmt.Sprint(h.Findings))

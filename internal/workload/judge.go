@@ -1,6 +1,9 @@
 package workload
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // MinInterval is the least time between two lists that together prove
 // absence, whatever interval an agent claims.
@@ -179,7 +182,7 @@ func (j *judgement) present() {
 		j.clear(OperationOverdue)
 	case Unowned:
 		j.clear(OperationOverdue)
-		j.raise(Unowned, because(NotDeclared, "it is %s, and nobody declared it: adopt or ignore it", j.seen.State))
+		j.raise(Unowned, because(NotDeclared, "it is %s, and nobody declared it: %s", j.seen.State, j.choice()))
 	default:
 		j.clear(OperationOverdue)
 		j.raise(d.condition, because(Differs, "it is %s and should be %s", j.seen.State, j.Row.Desired))
@@ -192,7 +195,13 @@ func (j *judgement) present() {
 func (j *judgement) replaced() {
 	j.Row.Observed = Absent
 	j.clear(Conditions...)
-	j.raise(Unowned, because(Replaced, "what was to be removed is gone, and another thing under its name is %s: adopt or ignore it", j.seen.State))
+	j.raise(Unowned, because(Replaced, "what was to be removed is gone, and another thing under its name is %s: %s", j.seen.State, j.choice()))
+}
+
+// choice names what a person can do about a thing that nobody declared.
+func (j *judgement) choice() string {
+	return fmt.Sprintf("take it in with `reeve workload declare HOST/%s --driver %s --desired %s`, or leave it so with `reeve suppress FINDING --kind accepted --reason WHY`",
+		j.Row.Name, j.Row.Driver, j.seen.State)
 }
 
 func (j *judgement) want(op Operation) {

@@ -62,7 +62,6 @@ describe('what is said of an agent', () => {
   })
   test('times in reasons are those of the reader', () => expect(reasonOf(agent({ reason: 'maintenance until 2026-05-03T10:00:00Z: new disk' }), now)).toMatch(/^maintenance until [34] May, \d\d:\d0: new disk$/))
   test('spans that people set are exact', () => expect([15_000, 90_000, 120_000, 3600e3].map(exact)).toEqual(['15 s', '90 s', '2 min', '1 h']))
-  test('a host that another tells of has no agent', () => expect(texts(row('online'))).toEqual(['no agent of its own']))
   test('the clock', () => expect([50, 2500, -61_000].map((ms) => skewOf(ms))).toEqual([{ text: 'right', level: '' }, { text: '2.5 s ahead', level: 'warning' }, { text: '1 min behind', level: 'critical' }]))
   test('the certificate', () => {
     expect(certificateOf(before(-7200), now)).toEqual({ text: 'ends in 2 h', level: 'warning' })

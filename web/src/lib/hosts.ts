@@ -103,7 +103,7 @@ export function factsOf(h: HostRow, now: number, servers = 1): HostFact[] {
   const add = (key: string, text: string, l: Level = '') => facts.push({ key, text, level: l })
   if (h.findings) add('findings', plural(h.findings, 'finding'), 'warning')
   const f = h.fleet
-  if (!f) return [...facts, { key: 'agent', text: 'no agent of its own', level: '' }]
+  if (!f) return facts
   if (f.agent_version) add('agent', `agent ${f.agent_version}${f.read_only ? ', read-only' : ''}`)
   add('connected', connectedTo(f, servers))
   if (f.spooled_reports) add('waiting', `${plural(f.spooled_reports, 'report waits', 'reports wait')} on its disk`, 'warning')

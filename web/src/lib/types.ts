@@ -172,13 +172,13 @@ export interface HostRow {
   id: string
   name: string
   resource_id: string
-  observed_at: string
+  observed_at?: string
   reachability: string
   cpu_busy_ratio?: number | null
   memory_used_ratio?: number | null
   fs_worst_used_ratio?: number | null
   findings: number
-  /** What is known of its agent; none for a host that only collectors of another tell of. */
+  /** What is known of its agent; none for one that is only invited. */
   fleet?: FleetHost
   /** Of a host that is invited and has not joined. */
   invitation?: Invitation
