@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -127,6 +128,8 @@ func (a *Act) sensible(now time.Time, row store.WorkloadRow, host ops.Host, op w
 		return err
 	}
 	switch {
+	case strings.HasPrefix(row.Reason, workload.NoDriver):
+		return ops.Errorf(ops.Conflict, "%s", row.Reason)
 	case host.ReadOnly:
 		return ops.Errorf(ops.Forbidden, "the agent of %s was built without the ability to change anything", host.Name)
 	case host.State == ops.HostDegraded:

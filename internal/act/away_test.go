@@ -162,3 +162,49 @@ func TestAnOrderThatWasNotBegunSaysWhy(t *testing.T) {
 		}
 	})
 }
+
+// TestAnOrderThatWasNeverBegunChangesNothing of what is desired, whether the
+// host refuses it or never hears of it.
+func TestAnOrderThatWasNeverBegunChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, storetest.SQLite(t))
+		wished := b.workload()
+		before := wished
+		wished.Desired, wished.DesiredBy, wished.Source = workload.Running, "config", store.FromConfig
+		b.tx(func(tx *store.Tx) error {
+			_, err := tx.SaveWorkload(t.Context(), &wished, "", before, store.Why{})
+			return err
+		})
+		same := func(x ops.Action) {
+			t.Helper()
+			if w := b.workload(); w.Desired != workload.Running || w.DesiredBy != "config" || w.Source != store.FromConfig || w.Lease != nil {
+				t.Errorf("after an order that %s (%s): %+v, lease %+v", x.State, x.Why, w.Row, w.Lease)
+			}
+		}
+		b.machine.thing.Generation = 8 // another thing has the name there
+		same(b.until(b.approved(workload.Stop).ID, ops.ActionFailed))
+		b.machine.thing.Generation = 7
+		b.with(func(string) act.Agent { return blind{b.machine} })
+		x := b.approved(workload.Stop)
+		for range 80 {
+			x = b.step(x.ID)
+			time.Sleep(2 * time.Second)
+		}
+		same(x)
+	})
+}
+
+func TestWhatTheAgentDoesNotFindIsNotOrdered(t *testing.T) {
+	each(t, func(b *bench) {
+		before := b.workload()
+		after := before
+		after.Reason = workload.NoDriver + "shelf on web1"
+		b.tx(func(tx *store.Tx) error {
+			_, err := tx.SaveWorkload(b.t.Context(), &after, "", before, store.Why{})
+			return err
+		})
+		if _, err := b.act.Propose(b.t.Context(), b.row.ID, workload.Stop, store.Why{Actor: "x"}); ops.KindOf(err) != ops.Conflict || !strings.Contains(err.Error(), "does not find") {
+			b.t.Errorf("%v", err)
+		}
+	})
+}

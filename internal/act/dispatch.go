@@ -74,15 +74,19 @@ func (a *Act) agent(host string) (agent Agent, here bool) {
 func (a *Act) heard(x ops.Action, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case err == nil:
+	if err == nil {
 		delete(a.said, x.ID)
-	case errors.Is(err, context.DeadlineExceeded):
-		a.mute[x.HostID] = time.Now().Add(muteFor)
-		a.said[x.ID] = "the agent did not answer in time"
-	default:
-		a.said[x.ID] = reasonOf(err)
+		return
 	}
+	said := reasonOf(err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		a.mute[x.HostID] = time.Now().Add(muteFor)
+		said = "the agent did not answer in time"
+	}
+	if a.said[x.ID] != said {
+		a.Log.Warn("an agent did not take an order", "action", x.ID, "host", x.HostID, "err", err)
+	}
+	a.said[x.ID] = said
 }
 
 func (a *Act) step(ctx context.Context, x ops.Action) error {
@@ -162,6 +166,7 @@ func (a *Act) dispatch(ctx context.Context, now time.Time, x ops.Action, agent A
 		if after.Desired != before.Desired {
 			after.Source, after.DesiredBy = store.FromOrder, x.ProposedBy
 		}
+		after.Lease.Was = workload.Wish{Desired: before.Desired, By: before.DesiredBy, Source: before.Source}
 		after.Reason = string(op) + " was ordered by " + x.ProposedBy
 		saved, err := tx.SaveWorkload(ctx, &after, "begin", before, store.Why{Actor: actor, OnBehalf: x.ProposedBy, Reason: after.Reason, Facts: map[string]string{"action": x.ID}})
 		if err != nil || !saved {
@@ -212,7 +217,6 @@ func (a *Act) send(ctx context.Context, x ops.Action, agent Agent) error {
 			message, _ := ops.Shown(err)
 			return a.end(ctx, x, journal.Receipt{Key: x.ID, Fence: x.Fence, State: journal.Refused, Err: message, EndedAt: time.Now()})
 		}
-		a.Log.Warn("an agent did not answer an order", "action", x.ID, "host", x.HostID, "err", err)
 		return nil
 	}
 	return a.take(ctx, x, answer.GetReceipt())
@@ -251,20 +255,45 @@ func (a *Act) again(ctx context.Context, now time.Time, x ops.Action, agent Agen
 		return a.overdue(ctx, now, x)
 	case len(answer) > 0:
 		return a.take(ctx, x, answer)
-	case now.Before(x.Deadline.Add(-spare)):
+	case now.Before(x.Deadline.Add(-spare - 2*maxSkew)): // later the agent would refuse to begin
 		return a.send(ctx, x, agent)
+	case now.Before(x.Deadline):
+		return nil // what was sent may still be on its way
 	}
-	return a.move(ctx, x, ops.ActionExpire, a.never(x), nil)
+	return a.giveUp(ctx, x)
 }
 
-// never says why an order was not begun by its deadline.
-func (a *Act) never(x ops.Action) string {
+// giveUp ends an order that its agent has no record of after its deadline:
+// nothing begins any more.
+func (a *Act) giveUp(ctx context.Context, x ops.Action) error {
+	reason := "the agent never heard of it by its deadline"
+	if said := a.saidOf(x); said != "" {
+		reason = "it was not begun by its deadline: " + said
+	}
+	err := a.Store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+		before, err := tx.WorkloadRow(ctx, x.WorkloadID)
+		if err != nil && ops.KindOf(err) != ops.NotFound {
+			return err
+		}
+		if err == nil {
+			if err := a.giveBack(ctx, tx, before, x, journal.Receipt{State: journal.Refused}); err != nil {
+				return err
+			}
+		}
+		_, err = tx.MoveAction(ctx, x, ops.ActionExpire, store.Why{Actor: actor, Reason: reason}, nil)
+		return err
+	})
+	if err == nil {
+		a.Ended(x.HostID)
+	}
+	return err
+}
+
+// saidOf answers why the agent last did not take an order, "" for nothing.
+func (a *Act) saidOf(x ops.Action) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if said := a.said[x.ID]; said != "" {
-		return "it was not begun by its deadline: " + said
-	}
-	return "the agent never heard of it by its deadline"
+	return a.said[x.ID]
 }
 
 // ask asks for the receipt of an order that runs, or whose outcome is not
@@ -297,7 +326,11 @@ func (a *Act) overdue(ctx context.Context, now time.Time, x ops.Action) error {
 	if x.State == ops.ActionUnknown || now.Before(x.Deadline) {
 		return nil
 	}
-	return a.move(ctx, x, ops.ActionLose, "no receipt came by its deadline; the agent is asked for it", nil)
+	reason := "no receipt came by its deadline; the agent is asked for it"
+	if said := a.saidOf(x); said != "" {
+		reason += "; it last said: " + said
+	}
+	return a.move(ctx, x, ops.ActionLose, reason, nil)
 }
 
 // take takes an agent's record in.
@@ -366,6 +399,10 @@ func (a *Act) giveBack(ctx context.Context, tx *store.Tx, before store.WorkloadR
 		return nil // the lease has ended otherwise
 	}
 	after.Row, after.Reason = next, string(op)+" "+string(outcome)
+	was := before.Lease.Was
+	if r.State == journal.Refused && before.Source == store.FromOrder && before.Desired == workload.DesiredAfter(op, was.Desired) {
+		after.Desired, after.DesiredBy, after.Source = was.Desired, was.By, was.Source // it was never begun
+	}
 	saved, err := tx.SaveWorkload(ctx, &after, "end", before, store.Why{Actor: actor, OnBehalf: x.ProposedBy, Reason: after.Reason, Facts: map[string]string{"action": x.ID}})
 	if err == nil && !saved {
 		err = ops.Errorf(ops.Conflict, "the workload was changed meanwhile") // the next pass tries again

@@ -92,6 +92,8 @@ type Agent struct {
 	good        string
 	tries, turn int
 
+	failing failing // of the pass that sends what waits
+
 	handing sync.Mutex
 
 	mu       sync.Mutex
@@ -149,6 +151,12 @@ func (a *Agent) open() error {
 	a.closers = append(a.closers, func() { a.spool.Close() })
 	if a.counter, err = journal.OpenCounter(filepath.Join(o.Data, sequenceFile)); err != nil {
 		return err
+	}
+	// A machine that was put back from a backup takes its count of reports back
+	// with it: their numbers follow the clock, or the server ignores what is
+	// reported before it is reached.
+	if err := a.counter.AtLeast(time.Now().UnixMilli()); err != nil {
+		a.log.Warn("the numbers of reports do not follow the clock", "err", err)
 	}
 	if err := a.openHands(); err != nil {
 		return err

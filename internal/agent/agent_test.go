@@ -52,16 +52,8 @@ func startServer(t *testing.T) *testServer {
 
 func (s *testServer) start() {
 	s.t.Helper()
-	keeper := secret.New(s.keys)
+	s.open()
 	var err error
-	s.fleet, err = fleet.New(context.Background(), fleet.Options{
-		Log: quiet, Store: s.store, Accept: s.accept, Seal: keeper.Seal, Open: keeper.Open, Settings: func(ops.Host) []byte { return nil },
-		Proven: func(context.Context) bool { return false }, Moved: func() {},
-		Begun: func(context.Context, string) error { return nil }, Addresses: func(context.Context) []string { return nil }, Server: "srv_1", Version: "v1.0.0",
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	if s.door, err = net.Listen("tcp", s.addr); err != nil {
 		s.t.Fatal(err)
 	}
@@ -76,6 +68,24 @@ func (s *testServer) start() {
 			s.group.Go(func() { link.Serve(conn, conn.RemoteAddr().String()) })
 		}
 	})
+}
+
+// open makes the server without a way in.
+func (s *testServer) open(change ...func(*fleet.Options)) {
+	s.t.Helper()
+	keeper := secret.New(s.keys)
+	o := fleet.Options{
+		Log: quiet, Store: s.store, Accept: s.accept, Seal: keeper.Seal, Open: keeper.Open, Settings: func(ops.Host) []byte { return nil },
+		Proven: func(context.Context) bool { return false }, Moved: func() {},
+		Begun: func(context.Context, string) error { return nil }, Addresses: func(context.Context) []string { return nil }, Server: "srv_1", Version: "v1.0.0",
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	var err error
+	if s.fleet, err = fleet.New(context.Background(), o); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *testServer) stop() {
@@ -312,10 +322,12 @@ func TestWaitsBetweenTriesAreBoundedAndDrawn(t *testing.T) {
 }
 
 func TestLargeMessagesHaveTheirTimeUnderACap(t *testing.T) {
-	if got := (&connection{}).timeFor(1 << 20); got != callTimeout {
+	var c connection
+	if got := c.timeFor(1 << 20); got != callTimeout {
 		t.Errorf("without a cap: %v", got)
 	}
-	if got := (&connection{bytesPerS: 1 << 10}).timeFor(1 << 20); got < 1024*time.Second {
+	c.bytesPerS.Store(1 << 10)
+	if got := c.timeFor(1 << 20); got < 1024*time.Second {
 		t.Errorf("1 MiB at 1 KiB/s: %v", got)
 	}
 }

@@ -44,8 +44,12 @@ type CheckedCollector struct {
 	Gaps  []ops.Gap `json:"gaps,omitempty"`
 }
 
-// checkTimeout bounds one collector.
-const checkTimeout = 15 * time.Second
+const (
+	// checkTimeout bounds one collector.
+	checkTimeout = 15 * time.Second
+	// reachTimeout bounds the tries to reach any server.
+	reachTimeout = time.Minute
+)
 
 // Check runs every collector once and tries the way to the server. It changes
 // nothing and may run beside the agent.
@@ -75,9 +79,26 @@ func Check(ctx context.Context, o Options, progress func(collector string)) Chec
 	return c
 }
 
-// reach opens a connection as the agent would, and says nothing on it.
-func reach(ctx context.Context, j joined) error {
-	address, err := link.ParseAddress(j.server.Address)
+// reach tries the servers as the agent would, and answers why the first is not
+// reached when none is.
+func reach(ctx context.Context, j joined) (why error) {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	for _, where := range j.server.all() {
+		err := reachOne(ctx, j, where)
+		if err == nil {
+			return nil
+		}
+		if why == nil {
+			why = err
+		}
+	}
+	return why
+}
+
+// reachOne opens a connection and says nothing on it.
+func reachOne(ctx context.Context, j joined, where string) error {
+	address, err := link.ParseAddress(where)
 	if err != nil {
 		return err
 	}

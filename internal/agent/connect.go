@@ -5,9 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"reeve/internal/command"
 	"reeve/internal/link"
@@ -27,8 +27,9 @@ type connection struct {
 	a    *Agent
 	link *link.Conn
 	beat time.Duration
-	// bytesPerS is the cap that the server set; 0 for none.
-	bytesPerS int64
+	// bytesPerS is the cap that the server set; 0 for none. A later hello sets
+	// it while reports are sent.
+	bytesPerS atomic.Int64
 }
 
 // keepConnected opens a connection again whenever it ends.
@@ -57,7 +58,7 @@ func (a *Agent) keepConnected(ctx context.Context) {
 // next answers the address to try: the one that was good, then the others in
 // turn.
 func (a *Agent) next() string {
-	all := append([]string{a.joined.server.Address}, a.joined.server.Others...)
+	all := a.joined.server.all()
 	if a.tries == 0 && slices.Contains(all, a.good) {
 		a.tries++
 		return a.good
@@ -115,6 +116,11 @@ func (a *Agent) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return a.speak(ctx, conn, where)
+}
+
+// speak uses a connection until it ends.
+func (a *Agent) speak(ctx context.Context, conn *link.Conn, where string) error {
 	defer conn.Close()
 	c := &connection{a: a, link: conn}
 	if err := c.hello(ctx); err != nil {
@@ -145,7 +151,7 @@ func (c *connection) hello(ctx context.Context) error {
 
 func (c *connection) sayHello(ctx context.Context) (trustChanged bool, err error) {
 	a := c.a
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeFor(0))
 	defer cancel()
 	host := link.PackHost(a.id)
 	host.Machine = a.machine
@@ -160,8 +166,8 @@ func (c *connection) sayHello(ctx context.Context) (trustChanged bool, err error
 	if c.beat = time.Duration(answer.GetHeartbeatMs()) * time.Millisecond; c.beat < time.Second {
 		c.beat = ops.HeartbeatEvery
 	}
-	c.bytesPerS = answer.GetBytesPerS()
-	c.link.Cap(c.bytesPerS)
+	c.bytesPerS.Store(answer.GetBytesPerS())
+	c.link.Cap(answer.GetBytesPerS())
 	if err := a.counter.AtLeast(answer.GetSequence()); err != nil {
 		return false, err
 	}
@@ -173,25 +179,40 @@ func (c *connection) sayHello(ctx context.Context) (trustChanged bool, err error
 	return trustChanged, nil
 }
 
-// serve beats, sends what waits and renews the certificate, until the
-// connection ends.
+// serve beats and renews the certificate until the connection ends. What waits
+// is sent beside that: a backlog must hold up neither the heartbeats nor the
+// renewal without which the host never gets in again.
 func (c *connection) serve(ctx context.Context) error {
+	// Connections may all end before the first look of their own.
+	if err := c.renew(ctx); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	past := 2 * c.beat
+	var sending sync.WaitGroup
+	sending.Go(func() { stop(c.send(ctx, past)) })
+	err := c.watch(ctx)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // why sending ended
+	}
+	stop(nil)
+	sending.Wait()
+	return err
+}
+
+// watch is the part of serve that beats and renews.
+func (c *connection) watch(ctx context.Context) error {
 	beat := time.NewTicker(c.beat)
 	defer beat.Stop()
 	renew := time.NewTicker(renewLook)
 	defer renew.Stop()
-	if err := c.heartbeat(ctx); err != nil {
-		return err
-	}
-	for {
-		if err := c.drain(ctx); err != nil {
+	for err := c.heartbeat(ctx); ; {
+		if err != nil {
 			return err
 		}
-		var err error
 		select {
 		case <-beat.C:
 			err = c.heartbeat(ctx)
-		case <-c.a.more:
 		case <-renew.C:
 			err = c.renew(ctx)
 		case <-c.link.Done():
@@ -199,15 +220,12 @@ func (c *connection) serve(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err != nil {
-			return err
-		}
 	}
 }
 
 func (c *connection) heartbeat(ctx context.Context) error {
 	a := c.a
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeFor(0))
 	defer cancel()
 	reports, bytes, thinned := a.spool.Depth()
 	answer, err := c.link.Up.Heartbeat(ctx, &linkpb.HeartbeatRequest{NowMs: a.clock().UnixMilli(), SpoolReports: int64(reports), SpoolBytes: bytes, ThinnedSamples: thinned})
@@ -223,82 +241,6 @@ func (c *connection) heartbeat(ctx context.Context) error {
 	return nil
 }
 
-// drain sends what waits, the oldest first. Heartbeats go on in between.
-func (c *connection) drain(ctx context.Context) error {
-	last := time.Now()
-	for {
-		r, ok, err := c.a.spool.Next()
-		if err != nil || !ok {
-			return err
-		}
-		past := time.Since(r.At) > 2*c.beat
-		if err := c.report(ctx, r, past); err != nil {
-			if ops.KindOf(err) != ops.Invalid {
-				return err
-			}
-			// The server will never take it; it must not hold up the others.
-			c.a.log.Error("the server does not take a report, which is lost", "sequence", r.Sequence, "err", err)
-		}
-		if err := c.a.spool.Done(r.Sequence); err != nil {
-			return err
-		}
-		if time.Since(last) > c.beat {
-			last = time.Now()
-			if err := c.heartbeat(ctx); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (c *connection) report(ctx context.Context, r ops.Report, replayed bool) error {
-	if c.a.o.ClockOffset != 0 {
-		r = shifted(r, c.a.o.ClockOffset)
-	}
-	ask := &linkpb.ReportRequest{Report: link.PackReport(r), Replayed: replayed}
-	ctx, cancel := context.WithTimeout(ctx, c.timeFor(proto.Size(ask)))
-	defer cancel()
-	_, err := c.link.Up.Report(ctx, ask)
-	if err == nil {
-		c.a.heard()
-	}
-	return link.FromWire(err)
-}
-
-// timeFor answers how long a message may take: under a cap a large one needs
-// its time, and would never get through without it.
-func (c *connection) timeFor(bytes int) time.Duration {
-	if c.bytesPerS <= 0 {
-		return callTimeout
-	}
-	return callTimeout + 2*time.Duration(bytes)*time.Second/time.Duration(c.bytesPerS)
-}
-
-// shifted answers a report as a host with a wrong clock would make it.
-func shifted(r ops.Report, by time.Duration) ops.Report {
-	r.At = r.At.Add(by)
-	observations := make([]ops.Observation, len(r.Observations))
-	for i, o := range r.Observations {
-		o.Started = o.Started.Add(by)
-		samples := make([]ops.Sample, len(o.Samples))
-		for j, s := range o.Samples {
-			s.At = s.At.Add(by)
-			samples[j] = s
-		}
-		events := make([]ops.Event, len(o.Events))
-		for j, e := range o.Events {
-			if !e.At.IsZero() {
-				e.At = e.At.Add(by)
-			}
-			events[j] = e
-		}
-		o.Samples, o.Events = samples, events
-		observations[i] = o
-	}
-	r.Observations = observations
-	return r
-}
-
 // renew asks for a new certificate after two thirds of the life of this one.
 func (c *connection) renew(ctx context.Context) error {
 	a := c.a
@@ -311,7 +253,7 @@ func (c *connection) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeFor(0))
 	defer cancel()
 	answer, err := c.link.Up.Renew(ctx, &linkpb.RenewRequest{Request: request})
 	if err != nil {

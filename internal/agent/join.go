@@ -73,7 +73,7 @@ func Join(ctx context.Context, o Options, j Joining) (name string, err error) {
 	answer, err := enrol(ctx, o, j, address, key)
 	if ops.KindOf(err) == ops.NotFound {
 		// The host was removed: its name in reports is spent, this is a new one.
-		if err := Forget(o.Data); err != nil {
+		if err := forget(o.Data); err != nil {
 			return "", err
 		}
 		answer, err = enrol(ctx, o, j, address, key)

@@ -41,6 +41,9 @@ type server struct {
 	Name   string   `json:"name"` // of this host there
 }
 
+// all answers every address, the one that it joined with first.
+func (s server) all() []string { return append([]string{s.Address}, s.Others...) }
+
 // notJoined says what to do about an agent without a server.
 func notJoined(dir string) error {
 	return ops.Errorf(ops.Conflict, "this host has not joined a Reeve server (nothing in %s): on the server, `reeve host add NAME` prints the line to paste here", dir)
@@ -128,8 +131,18 @@ func keepServer(dir string, s server) error {
 }
 
 // Forget drops who the agent is, so that it can join as a new host: for a
-// copy of another machine's disk.
+// copy of another machine's disk. An agent that runs would go on as who it was.
 func Forget(dir string) error {
+	unlock, err := lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return forget(dir)
+}
+
+// forget is Forget for who holds the lock.
+func forget(dir string) error {
 	for _, name := range []string{serverFile, certFile, keyFile, trustFile, "host_key", sequenceFile, settingsFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return ops.Because(ops.Unavailable, err, "%s cannot be removed", filepath.Join(dir, name))

@@ -95,42 +95,50 @@ func (t trial) reached(data string) bool {
 
 // RollBack puts the program before back.
 func RollBack(program, why string, now time.Time) (RolledBack, error) {
+	r, _, err := putBack(program, why, now)
+	return r, err
+}
+
+// putBack is done when the program before is in its place, though it may not
+// be on record then.
+func putBack(program, why string, now time.Time) (r RolledBack, done bool, err error) {
 	var t trial
-	if err := readBeside(program, trialSuffix, &t); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return RolledBack{}, err
+	if readBeside(program, trialSuffix, &t) != nil {
+		t = trial{} // it only tells the versions
 	}
-	r := RolledBack{From: t.Version, To: t.Previous, At: now.UTC(), Why: why}
-	err := os.Rename(program+previousSuffix, program)
+	r = RolledBack{From: t.Version, To: t.Previous, At: now.UTC(), Why: why}
+	err = os.Rename(program+previousSuffix, program)
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, ops.Errorf(ops.NotFound, "there is no program before this one: no %s", program+previousSuffix)
+		return r, false, ops.Errorf(ops.NotFound, "there is no program before this one: no %s", program+previousSuffix)
 	}
 	if err != nil {
-		return r, ops.Because(ops.Forbidden, err, "%s cannot be replaced; run as root", program)
+		return r, false, ops.Because(ops.Forbidden, err, "%s cannot be replaced; run `%s rollback` as root, where its folder can be written", program, program+previousSuffix)
 	}
-	if err := writeBeside(program, failedSuffix, r); err != nil {
-		return r, err
-	}
-	return r, endTrial(program)
+	return r, true, errors.Join(writeBeside(program, failedSuffix, r), endTrial(program))
 }
 
 func endTrial(program string) error {
 	err := os.Remove(program + trialSuffix)
-	if errors.Is(err, fs.ErrNotExist) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return err
+	return ops.Because(ops.Unavailable, err, "the trial of the new program is over, but %s is still there; remove it once its folder can be written", program+trialSuffix)
 }
 
 // RollBackIfNeeded is asked by root before every start of the agent. It counts
 // the starts of a program on trial, and puts the one before back when those
 // were enough. Without a trial, or with one that was passed, it does nothing.
+//
+// No error is a reason not to start: at every moment a whole program is in
+// place, and the worst that can run is one which failed its trial. That one may
+// reach the server now; an agent that is not started never does.
 func RollBackIfNeeded(program, data string, now time.Time) (r RolledBack, done bool, err error) {
 	var t trial
 	switch err := readBeside(program, trialSuffix, &t); {
 	case errors.Is(err, fs.ErrNotExist):
 		return r, false, nil
 	case err != nil:
-		return r, false, err
+		return r, false, unknownTrial(program, err)
 	}
 	if t.reached(data) {
 		return r, false, endTrial(program)
@@ -143,17 +151,25 @@ func RollBackIfNeeded(program, data string, now time.Time) (r RolledBack, done b
 		why = "it did not reach the server within " + TrialTime.String()
 	}
 	if why != "" {
-		r, err = RollBack(program, why, now)
+		r, done, err = putBack(program, why, now)
 		if ops.KindOf(err) == ops.NotFound {
 			return r, false, endTrial(program) // it was put back already
 		}
-		return r, err == nil, err
+		return r, done, err
 	}
 	t.Starts++
 	if t.FirstStart.IsZero() {
 		t.FirstStart = now.UTC()
 	}
 	return r, false, writeBeside(program, trialSuffix, t)
+}
+
+// unknownTrial says what to do about a trial that cannot be read.
+func unknownTrial(program string, err error) error {
+	if _, ok := errors.AsType[*ops.Error](err); ok {
+		return err
+	}
+	return ops.Because(ops.Invalid, err, "%s cannot be read, so this program is not on trial any more; remove that file if it works, or run `reeve-agent rollback`", program+trialSuffix)
 }
 
 // Again says that the program before was put back and shall go on in the place

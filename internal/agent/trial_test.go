@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,6 +105,47 @@ func TestRollBackThatWasCutOffIsFinished(t *testing.T) {
 		}
 	}
 	holds(t, program, "old")
+}
+
+// On a full disk the program is put back all the same; only the record is
+// missing.
+func TestRollBackNeedsNoRecord(t *testing.T) {
+	program, data := onTrialIn(t)
+	for range trialStarts {
+		if _, _, err := RollBackIfNeeded(program, data, noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noRoom(t, program+failedSuffix)
+	if r, done, err := RollBackIfNeeded(program, data, noon); !done || ops.KindOf(err) != ops.Unavailable || r.To != "v1.0.0" {
+		t.Errorf("%+v %v %v", r, done, err)
+	}
+	holds(t, program, "old")
+}
+
+// noRoom lets no file be written at a path.
+func noRoom(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(path+".tmp", "in the way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDamagedTrialSaysWhatToDo(t *testing.T) {
+	program, data := onTrialIn(t)
+	put(t, program+trialSuffix, "{")
+	_, done, err := RollBackIfNeeded(program, data, noon)
+	if message, _ := ops.Shown(err); done || !strings.Contains(message, "reeve-agent rollback") {
+		t.Errorf("%v %v", done, err)
+	}
+	holds(t, program, "new")
+	if _, err := RollBack(program, "asked for", noon); err != nil {
+		t.Error(err)
+	}
+	holds(t, program, "old")
+	if _, err := os.Stat(program + trialSuffix); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the trial goes on: %v", err)
+	}
 }
 
 func TestTrialOfOthersIsNotBelieved(t *testing.T) {

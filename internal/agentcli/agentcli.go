@@ -293,7 +293,10 @@ func (s *session) forgetVerb() *cobra.Command {
 			if _, err := os.Stat(o.Data); err != nil {
 				return ops.Because(ops.NotFound, err, "there is no agent in %s", o.Data)
 			}
-			if err := errors.Join(agent.Forget(o.Data), agent.ForgetPin(o)); err != nil {
+			if err := agent.Forget(o.Data); err != nil {
+				return err
+			}
+			if err := agent.ForgetPin(o); err != nil {
 				return err
 			}
 			if s.output == "json" {

@@ -73,7 +73,8 @@ func (s *session) rollbackVerb() *cobra.Command {
 			}
 			program = agent.InPlace(program)
 			if needed {
-				return s.rollBackIfNeeded(c.Context(), program, o.Data)
+				s.rollBackIfNeeded(c.Context(), program, o.Data)
+				return nil
 			}
 			r, err := agent.RollBack(program, "asked for", time.Now())
 			if err != nil {
@@ -90,14 +91,17 @@ func (s *session) rollbackVerb() *cobra.Command {
 	return c
 }
 
-func (s *session) rollBackIfNeeded(ctx context.Context, program, data string) error {
+// rollBackIfNeeded never fails: what is told here must not keep the agent from
+// being started.
+func (s *session) rollBackIfNeeded(ctx context.Context, program, data string) {
 	r, done, err := agent.RollBackIfNeeded(program, data, time.Now())
-	if err != nil || !done {
-		return err
+	if err != nil {
+		fmt.Fprintf(s.p.Err, "reeve-agent: %s; the agent is started all the same\n", said(err))
 	}
-	fmt.Fprintf(s.p.Err, "reeve-agent: %s was taken back, %s is in place again: %s\n", r.From, r.To, r.Why)
-	agent.RestartPerform(ctx)
-	return nil
+	if done {
+		fmt.Fprintf(s.p.Err, "reeve-agent: %s was taken back, %s is in place again: %s\n", r.From, r.To, r.Why)
+		agent.RestartPerform(ctx)
+	}
 }
 
 // goOn runs the agent, and goes on as the program that was put back where the

@@ -77,9 +77,9 @@ func (s *Server) fleetState(ctx context.Context, _ rest.NoInput) (st FleetState,
 type addHostInput struct {
 	Body struct {
 		Name        string `json:"name" doc:"Its name in Reeve."`
-		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; default 15 s. 5 s to 1 h, longer for slow or metered links."`
-		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s or six heartbeats, at least two, at most 7 days."`
-		BytesPerS   int64  `json:"bytes_per_s,omitempty" doc:"Cap of what its agent sends; default none."`
+		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; default 15 s, or as before. 5 s to 1 h, longer for slow or metered links."`
+		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s or six heartbeats, or as before; at least two, at most 7 days."`
+		BytesPerS   int64  `json:"bytes_per_s,omitempty" doc:"Cap of what its agent sends; default none, or as before."`
 		Address     string `json:"address,omitempty" doc:"Where the host reaches this server, if not where others do."`
 		WatchOnly   bool   `json:"watch_only,omitempty" doc:"The line carries no approvers: nothing is ever changed on the host."`
 	} `body:""`
@@ -193,7 +193,7 @@ func (s *Server) maintain(ctx context.Context, q struct {
 func (s *Server) rotate(ctx context.Context, q struct {
 	Body struct {
 		Finish bool   `json:"finish,omitempty" doc:"The next authority signs from now on."`
-		Force  bool   `json:"force,omitempty" doc:"Even when hosts do not trust it yet: those must join again."`
+		Force  bool   `json:"force,omitempty" doc:"Even when hosts do not trust it yet, or have not renewed their certificate since the rotation before: those must join again."`
 		Reason string `json:"reason,omitempty"`
 	} `body:""`
 }) (fleet.Authority, error) {

@@ -88,9 +88,9 @@ func (s *session) hostAddVerb() *cobra.Command {
 			return nil
 		}}
 	f := c.Flags()
-	f.DurationVar(&heartbeat, "heartbeat", 0, "its period of heartbeats; default 15s, up to 1h for slow or metered links")
-	f.DurationVar(&grace, "grace", 0, "silence after which it is unreachable; default 90s, or six heartbeats; at most 168h")
-	f.Int64Var(&rate, "rate", 0, "most bytes a second that its agent sends; default no cap")
+	f.DurationVar(&heartbeat, "heartbeat", 0, "its period of heartbeats; default 15s, or as before; up to 1h for slow or metered links")
+	f.DurationVar(&grace, "grace", 0, "silence after which it is unreachable; default 90s or six heartbeats, or as before; at most 168h")
+	f.Int64Var(&rate, "rate", 0, "most bytes a second that its agent sends; default no cap, or as before")
 	f.StringVar(&address, "address", "", "where the host reaches this server, if not where others do: reeve://HOST:PORT or https://HOST")
 	return c
 }
@@ -210,7 +210,7 @@ func (s *session) caVerb() *cobra.Command {
 			return nil
 		}}
 	rotate.Flags().BoolVar(&finish, "finish", false, "the next authority signs from now on")
-	rotate.Flags().BoolVar(&force, "force", false, "finish even when hosts do not trust it yet: those must join again")
+	rotate.Flags().BoolVar(&force, "force", false, "even when hosts do not trust it yet, or have not renewed their certificate since the rotation before: those must join again")
 	rotate.Flags().StringVar(&reason, "reason", "", "what others should know; goes into the time-line")
 	c.AddCommand(rotate)
 	return c

@@ -15,6 +15,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"reeve/internal/link"
@@ -63,8 +64,10 @@ type Fleet struct {
 	log     *slog.Logger
 	store   *store.Store
 	started time.Time // with its monotonic reading
+	passed  time.Time // when the pass that judges last reached the database
 	link    *link.Server
 	roots   roots
+	opened  atomic.Int64 // connections since the start
 
 	mu       sync.Mutex
 	sessions map[string]*session // by host

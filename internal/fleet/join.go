@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -30,7 +31,8 @@ const tokenPrefix = "rvj_"
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// An Invite is what a person says of a host that shall join.
+// An Invite is what a person says of a host that shall join. What is 0 stays as
+// it is with one that joins again.
 type Invite struct {
 	Name      string
 	Heartbeat time.Duration // 0 for the default
@@ -73,6 +75,9 @@ func (f *Fleet) Add(ctx context.Context, in Invite, why store.Why) (token string
 			return ops.Errorf(ops.Conflict, "%s is the machine of a server; its agent is inside the server", in.Name)
 		default:
 			made.HostID = known.ID
+			if paced(&known, made); known.Grace() < 2*known.Beat() {
+				return ops.Errorf(ops.Invalid, "%s has a heartbeat every %s and a grace of %s: the grace is at least two heartbeats, so give both", known.Name, known.Beat(), known.Grace())
+			}
 		}
 		return tx.AddInvitation(ctx, made, hashToken(token), why)
 	})
@@ -126,8 +131,12 @@ func (f *Fleet) admit(ctx context.Context, tx *store.Tx, token string, h *ops.Ho
 		return err
 	}
 	h.Name = invitation.Name
-	h.HeartbeatMS, h.GraceMS, h.BytesPerS = invitation.HeartbeatMS, invitation.GraceMS, invitation.BytesPerS
+	paced(h, invitation)
 	why := store.Why{Actor: invitation.CreatedBy, Reason: "it joined with the invitation " + invitation.ID}
+	meant, err := tx.Host(ctx, invitation.HostID)
+	if err == nil && meant.State == ops.HostRemoved {
+		return ops.Errorf(ops.Conflict, "%s was removed after this line was made: ask for a new one, `reeve host add %s`", h.Name, h.Name)
+	}
 	old, err := tx.Host(ctx, h.ID)
 	switch {
 	case ops.KindOf(err) == ops.NotFound && invitation.HostID != "":
@@ -143,15 +152,20 @@ func (f *Fleet) admit(ctx context.Context, tx *store.Tx, token string, h *ops.Ho
 	}
 	_, err = tx.MoveHost(ctx, old, ops.HostEnrol, why, func(x *ops.Host) {
 		x.KeyID, x.CertUntil, x.BootID, x.Machine, x.Version = h.KeyID, h.CertUntil, h.BootID, h.Machine, h.Version
-		x.HeartbeatMS, x.GraceMS, x.BytesPerS = h.HeartbeatMS, h.GraceMS, h.BytesPerS
+		paced(x, invitation)
 		x.Boots = append(slices.DeleteFunc(x.Boots, func(b string) bool { return b == h.BootID }), h.Boots...)
 		x.ConflictAt, x.Conflict = time.Time{}, ""
 	})
 	if err != nil {
 		return err
 	}
-	// Its lists may be counted anew.
-	return tx.ForgetListsOf(ctx, h.ID)
+
+	return tx.BeginAgain(ctx, h.ID)
+}
+
+// paced gives a host the pace of an invitation; what it does not say stays.
+func paced(h *ops.Host, in ops.Invitation) {
+	h.HeartbeatMS, h.GraceMS, h.BytesPerS = cmp.Or(in.HeartbeatMS, h.HeartbeatMS), cmp.Or(in.GraceMS, h.GraceMS), cmp.Or(in.BytesPerS, h.BytesPerS)
 }
 
 // machineOf bounds what a host says marks its machine.

@@ -213,3 +213,43 @@ func TestTheAuthoritySurvivesARestartAndOthersCannotOpenIt(t *testing.T) {
 		t.Error("an authority that cannot be opened was replaced")
 	}
 }
+
+func TestAHostThatJoinsAgainKeepsItsPace(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := newAgent(t, "b1")
+		again := func(in fleet.Invite) error {
+			in.Name = "boat"
+			token, _, err := s.fleet.Add(t.Context(), in, admin)
+			if err == nil {
+				err = a.join(s, token)
+			}
+			return err
+		}
+		for _, in := range []fleet.Invite{{Heartbeat: time.Minute, Grace: 15 * time.Minute, BytesPerS: 20_000}, {}, {BytesPerS: 30_000}} {
+			if err := again(in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if h := s.host("boat"); h.Beat() != time.Minute || h.Grace() != 15*time.Minute || h.BytesPerS != 30_000 {
+			t.Errorf("beat %v, grace %v, cap %d", h.Beat(), h.Grace(), h.BytesPerS)
+		}
+		refused(t, again(fleet.Invite{Heartbeat: 10 * time.Minute}), ops.Invalid, "the grace is at least two heartbeats, so give both")
+		refused(t, again(fleet.Invite{Grace: time.Minute}), ops.Invalid, "the grace is at least two heartbeats, so give both")
+	})
+}
+
+func TestALineForAHostThatWasRemovedSinceSaysSo(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.joined("web1", "b1")
+		token := s.add("web1")
+		if _, err := s.fleet.Remove(t.Context(), "web1", admin); err != nil {
+			t.Fatal(err)
+		}
+		for _, who := range []*agent{a, newAgent(t, "b1")} {
+			refused(t, who.join(s, token), ops.Conflict, "web1 was removed after this line was made: ask for a new one, `reeve host add web1`")
+		}
+		if err := newAgent(t, "b1").join(s, s.add("web1")); err != nil {
+			t.Error(err)
+		}
+	})
+}

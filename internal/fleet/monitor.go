@@ -23,6 +23,9 @@ const (
 // judge is the pass that says which hosts are reachable.
 func (f *Fleet) judge(ctx context.Context) error {
 	fence, held, err := f.store.TakeLease(ctx, monitorLease, f.Server, leaseLife)
+	if err == nil {
+		f.awake(time.Now())
+	}
 	if err != nil || !held {
 		f.note(Blindness{})
 		return err
@@ -62,6 +65,23 @@ func (f *Fleet) judge(ctx context.Context) error {
 	return nil
 }
 
+// awake notes that this process runs and reaches the database. After it did
+// not for a while (it was stopped, its disk hung, the database was away) it is
+// like one that was just started: the silence may have been its own.
+func (f *Fleet) awake(now time.Time) {
+	if !f.passed.IsZero() && now.Sub(f.passed) > reach.Quiet {
+		f.log.Warn("this server was away; nobody's silence is judged for a while", "away", now.Sub(f.passed).Round(time.Second))
+		f.started = now
+	}
+	f.passed = now
+}
+
+// unstarted reports whether a host has joined, or joined anew, and was not
+// heard of since.
+func unstarted(h ops.Host) bool {
+	return h.State == ops.HostOnline && !h.Local && h.HeartbeatAt.IsZero()
+}
+
 // ages answers the ages of a host's clocks. Those of a host that is connected
 // here are of the process's own clock; none is older than the process.
 func (f *Fleet) ages(h ops.Host, now time.Time, uptime time.Duration) reach.Host {
@@ -74,11 +94,15 @@ func (f *Fleet) ages(h ops.Host, now time.Time, uptime time.Duration) reach.Host
 	x := reach.Host{ID: h.ID, State: h.State, Beat: since(h.HeartbeatAt), Proof: since(h.ProofAt), Report: since(h.ReportAt),
 		Every: h.Beat(), Grace: h.Grace(), InState: max(now.Sub(h.Since), 0), Local: h.Local,
 		Ends: !h.MaintenanceUntil.IsZero() && !now.Before(h.MaintenanceUntil)}
+	if unstarted(h) { // what was before it joined is not its silence
+		x.Beat, x.Proof, x.Report = min(x.Beat, x.InState), min(x.Proof, x.InState), min(x.Report, x.InState)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.local[h.ID] {
 		x.Beat, x.Report = 0, 0
 	}
+	x.Unstarted = unstarted(h) && f.sessions[h.ID] == nil
 	if s := f.sessions[h.ID]; s != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -164,7 +188,14 @@ func (f *Fleet) move(ctx context.Context, now time.Time, judged map[string]ops.H
 			if was := judged[m.ID]; h.State != was.State || !h.Since.Equal(was.Since) || !h.MaintenanceUntil.Equal(was.MaintenanceUntil) {
 				continue
 			}
+			resource := h.ResourceID
+			if m.On == ops.HostSilence && resource == "" { // it never reported, and is to be told of
+				if resource, err = tx.PutResource(ctx, resourceOf(h)); err != nil {
+					return err
+				}
+			}
 			_, err = tx.MoveHost(ctx, h, m.On, store.Why{Actor: actor, Reason: m.Reason}, func(h *ops.Host) {
+				h.ResourceID = resource
 				if m.On == ops.HostEnd {
 					h.MaintenanceUntil = time.Time{}
 				}
@@ -175,6 +206,12 @@ func (f *Fleet) move(ctx context.Context, now time.Time, judged map[string]ops.H
 		}
 		return nil
 	})
+}
+
+// resourceOf answers a host as a resource, before its first report.
+func resourceOf(h ops.Host) ops.Resource {
+	id := ops.NewID(ops.ResourceID)
+	return ops.Resource{ID: id, Kind: ops.KindHost, Name: h.Name, HostID: id, HostName: h.Name, Key: ops.HostKey(h.ID), Presence: ops.Present}
 }
 
 func (f *Fleet) note(b Blindness) {

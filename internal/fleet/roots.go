@@ -277,9 +277,10 @@ func (f *Fleet) Authority(ctx context.Context) (Authority, error) {
 }
 
 // Rotate begins to replace the authority: agents learn to trust the next one
-// as they speak with the server. With finish the next one signs from now on;
-// hosts that do not trust it yet lose their way back, so that without force
-// they hold it up.
+// as they speak with the server. With finish the next one signs from now on.
+// Hosts that do not trust it yet lose their way back, and so do those with a
+// certificate of the one before the present one, so that without force they
+// hold it up.
 func (f *Fleet) Rotate(ctx context.Context, finish, force bool, why store.Why) (Authority, error) {
 	readErr := f.roots.read(ctx, f)
 	if broken := f.roots.check(); broken != nil && !force {
@@ -300,17 +301,25 @@ func (f *Fleet) Rotate(ctx context.Context, finish, force bool, why store.Why) (
 	f.roots.mu.Lock()
 	k := f.roots.kept
 	f.roots.mu.Unlock()
+	now := time.Now()
+	before, until, err := f.certified(ctx, now, k.BeforeUntil)
+	if err != nil {
+		return a, err
+	}
 	switch {
 	case !finish && k.Next != "":
 		return a, ops.Errorf(ops.Conflict, "a rotation is under way already; finish it with `reeve ca rotate --finish`")
 	case finish && k.Next == "":
 		return a, ops.Errorf(ops.Conflict, "no rotation is under way; begin one with `reeve ca rotate`")
+	case before > 0 && !force:
+		return a, ops.Errorf(ops.Conflict, "%d hosts may still hold certificates of the authority before, which count until %s: wait until they have renewed them, or use --force and let them join again",
+			before, k.BeforeUntil.Format(time.RFC3339))
 	case finish && len(a.Waiting) > 0 && !force:
 		return a, ops.Errorf(ops.Conflict, "%d hosts do not trust the next authority yet, among them %s: wait until they have connected, or use --force and let them join again", len(a.Waiting), a.Waiting[0])
 	case finish:
-		k = kept{Active: k.Next, Before: k.Active, BeforeUntil: time.Now().Add(f.CertLife).UTC()}
+		k = kept{Active: k.Next, Before: k.Active, BeforeUntil: until}
 	default:
-		next, err := pki.NewRoot(time.Now())
+		next, err := pki.NewRoot(now)
 		if err != nil {
 			return a, err
 		}
@@ -325,6 +334,33 @@ func (f *Fleet) Rotate(ctx context.Context, finish, force bool, why store.Why) (
 		return a, err
 	}
 	return f.Authority(ctx)
+}
+
+// rootsFollow is how long another server may go on signing with the authority
+// before: it reads every minute which one does.
+const rootsFollow = 2 * time.Minute
+
+// certified answers how many hosts have a certificate that ends by a time, and
+// until when one counts that is signed before a rotation now: what other
+// servers sign meanwhile, and what was signed when certificates lasted longer.
+func (f *Fleet) certified(ctx context.Context, now, by time.Time) (hosts int, until time.Time, err error) {
+	all, err := f.store.Hosts(ctx, false)
+	if err != nil {
+		return 0, until, err
+	}
+	until = now.Add(f.CertLife + rootsFollow).UTC()
+	for _, h := range all {
+		if h.KeyID == "" || !h.CertUntil.After(now) {
+			continue
+		}
+		if !h.CertUntil.After(by) {
+			hosts++
+		}
+		if h.CertUntil.After(until) {
+			until = h.CertUntil
+		}
+	}
+	return hosts, until, nil
 }
 
 // rootsPass follows what other servers did, and forgets the authority before

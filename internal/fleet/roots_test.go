@@ -1,11 +1,13 @@
 package fleet_test
 
 import (
+	"context"
 	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"reeve/internal/fleet"
 	"reeve/internal/link"
 	"reeve/internal/linkpb"
 	"reeve/internal/ops"
@@ -66,6 +68,80 @@ func TestAgentsLearnTheNextAuthorityBeforeItSigns(t *testing.T) {
 	})
 }
 
+// onPipes lets agents in within fake time.
+func (s *server) onPipes() *server {
+	s.open = func() (net.Conn, error) {
+		near, far := net.Pipe()
+		go s.fleet.Link().Serve(far, "pipe") // ends with the pipe
+		return near, nil
+	}
+	return s
+}
+
+// rotated replaces the authority without force while an agent is connected.
+func (s *server) rotated(a *agent) {
+	s.t.Helper()
+	for _, finish := range []bool{false, true} {
+		if _, err := s.fleet.Rotate(context.Background(), finish, false, admin); err != nil {
+			s.t.Fatal(err)
+		}
+		a.online(s).Close() // learns
+		a.online(s).Close() // and says so
+	}
+}
+
+// TestRotationsWaitForCertificatesOfTheAuthorityBefore: with a second one its
+// hosts would be lost.
+func TestRotationsWaitForCertificatesOfTheAuthorityBefore(t *testing.T) {
+	emptyPools()
+	defer emptyPools()
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, storetest.SQLite(t), t.TempDir()).onPipes()
+		defer s.close()
+		a, revoked := s.joined("web1", "b1"), s.joined("old", "b1")
+		revoked.online(s).Close()
+		if _, err := s.fleet.Revoke(t.Context(), "old", admin); err != nil {
+			t.Fatal(err)
+		}
+		s.rotated(a)
+		time.Sleep(time.Hour)
+		_, err := s.fleet.Rotate(t.Context(), false, false, admin)
+		refused(t, err, ops.Conflict, "1 hosts may still hold certificates of the authority before, which count until 2000-01-08T00:02:00Z")
+		if _, err := s.fleet.Rotate(t.Context(), false, true, admin); err != nil {
+			t.Errorf("with force: %v", err)
+		}
+		a.online(s).Close()
+		a.online(s).Close()
+		_, err = s.fleet.Rotate(t.Context(), true, false, admin)
+		refused(t, err, ops.Conflict, "1 hosts may still hold certificates")
+		conn := a.online(s)
+		renewed(t, conn, a)
+		conn.Close()
+		if _, err := s.fleet.Rotate(t.Context(), true, false, admin); err != nil {
+			t.Errorf("when all have renewed: %v", err)
+		}
+		a.online(s).Close()
+	})
+}
+
+func TestTheAuthorityBeforeCountsAsLongAsWhatItSignedWhenCertificatesLastedLonger(t *testing.T) {
+	emptyPools()
+	defer emptyPools()
+	synctest.Test(t, func(t *testing.T) {
+		st, keys := storetest.SQLite(t), t.TempDir()
+		life := func(d time.Duration) func(*fleet.Options) { return func(o *fleet.Options) { o.CertLife = d } }
+		s := serve(t, st, keys, life(30*24*time.Hour)).onPipes()
+		a := s.joined("web1", "b1")
+		s.close()
+		s = serve(t, st, keys, life(time.Hour)).onPipes()
+		defer s.close()
+		s.rotated(a)
+		time.Sleep(2 * time.Hour)
+		s.run("fleet_authority")
+		a.online(s).Close()
+	})
+}
+
 // renewed lets an agent renew its certificate.
 func renewed(t *testing.T, conn *link.Conn, a *agent) {
 	t.Helper()
@@ -112,13 +188,8 @@ func TestTheAuthorityBeforeCountsUntilItsLastCertificatesEnd(t *testing.T) {
 	emptyPools()
 	defer emptyPools()
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, storetest.SQLite(t), t.TempDir())
+		s := serve(t, storetest.SQLite(t), t.TempDir()).onPipes()
 		defer s.close()
-		s.open = func() (net.Conn, error) {
-			near, far := net.Pipe()
-			go s.fleet.Link().Serve(far, "pipe") // ends with the pipe
-			return near, nil
-		}
 		here, away := s.joined("here", "b1"), s.joined("away", "b1")
 		first := s.fleet.Fingerprint()
 		for _, finish := range []bool{false, true} {

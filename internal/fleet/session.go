@@ -36,6 +36,8 @@ type session struct {
 	keyID  string // of its certificate
 	down   link.Commander
 	number *number
+	opened int64 // which connection it is, of those to this server
+	over   bool  // under the lock of the fleet
 
 	mu       sync.Mutex
 	greeted  bool
@@ -49,7 +51,7 @@ type session struct {
 // Open takes a connection in; it counts from its hello on.
 func (k keeper) Open(p *link.Peer) (linkpbconnect.UplinkHandler, func()) {
 	s := &session{f: k.f, peer: p, id: p.Cert.Subject.CommonName, keyID: pki.Fingerprint(p.Cert), down: link.Readable(p.Down)}
-	s.number = k.f.numberOf(s.id)
+	s.number, s.opened = k.f.numberOf(s.id), k.f.opened.Add(1)
 	return s, func() { k.f.ended(s) }
 }
 
@@ -130,7 +132,15 @@ func (s *session) hello(ctx context.Context, r *linkpb.HelloRequest) (*linkpb.He
 	trust := s.f.roots.trusted()
 	s.trust = digest(trust...)
 	s.mu.Unlock()
-	s.f.begin(s)
+	if err := s.f.begin(s); err != nil {
+		return nil, err
+	}
+	// From here on the session is found by who ends it; what a person said
+	// before is seen now.
+	if _, err := s.known(ctx); err != nil {
+		s.peer.Close()
+		return nil, err
+	}
 	return &linkpb.HelloResponse{Protocol: protocol, NowMs: now.UnixMilli(), HeartbeatMs: h.Beat().Milliseconds(), BytesPerS: h.BytesPerS,
 		Trust: trust, Settings: settings, Sequence: last, Name: h.Name, Addresses: s.f.Addresses(ctx)}, nil
 }
@@ -200,15 +210,17 @@ func (s *session) note(ctx context.Context, h ops.Host, r *linkpb.HelloRequest, 
 // had ended before another began.
 func (f *Fleet) sameMachine(ctx context.Context, h ops.Host, says *linkpb.Host) error {
 	boot, machine := clean(says.GetBootId()), machineOf(says)
-	if boot == h.BootID || boot == "" {
+	// A copy that was made while the machine ran has the same boot.
+	other := len(machine) > 0 && len(h.Machine) > 0 && !slices.ContainsFunc(machine, func(m string) bool { return slices.Contains(h.Machine, m) })
+	if !other && (boot == h.BootID || boot == "") {
 		return nil
 	}
 	what := ""
 	switch {
+	case other:
+		what = "another machine came with the key: nothing of its hardware is that of " + h.Name
 	case slices.Contains(h.Boots, boot):
 		what = "a boot came back that another had followed: two machines take turns with one key"
-	case len(machine) > 0 && len(h.Machine) > 0 && !slices.ContainsFunc(machine, func(m string) bool { return slices.Contains(h.Machine, m) }):
-		what = "another machine came with the key: nothing of its hardware is that of " + h.Name
 	case f.answers(ctx, h.ID):
 		what = "a second machine came with the key while the first was connected and answered"
 	default:
@@ -234,10 +246,16 @@ func (f *Fleet) answers(ctx context.Context, host string) bool {
 	return old != nil && old.prove(ctx)
 }
 
-// begin makes a session the one of its host; the one before ends.
-func (f *Fleet) begin(s *session) {
+// begin makes a session the one of its host; the one before ends. One that
+// ended meanwhile, or that a newer connection follows, comes too late.
+func (f *Fleet) begin(s *session) error {
 	f.mu.Lock()
 	old := f.sessions[s.id]
+	if s.over || s.peer.Over() || old != nil && old.opened > s.opened {
+		f.mu.Unlock()
+		s.peer.Close()
+		return ops.Errorf(ops.Unavailable, "the connection ended while the agent said hello")
+	}
 	f.sessions[s.id] = s
 	delete(f.heard, s.id)
 	f.mu.Unlock()
@@ -247,12 +265,14 @@ func (f *Fleet) begin(s *session) {
 	if f.pinging != nil {
 		f.pinging.Wake()
 	}
+	return nil
 }
 
 // ended keeps the clocks of a connection that is over.
 func (f *Fleet) ended(s *session) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	s.over = true
 	if f.sessions[s.id] != s {
 		return
 	}

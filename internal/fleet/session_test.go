@@ -319,6 +319,9 @@ func TestAnIdentityIsOneMachine(t *testing.T) {
 		"its disk was copied to another machine":         {first: []string{"mac:1"}, then: []string{"mac:9"}, boot: "b2", away: true, says: "nothing of its hardware"},
 		"a second machine comes while the first answers": {first: []string{"mac:1"}, then: []string{"mac:1"}, boot: "b2", says: "a second machine came"},
 		"a second machine without marks comes":           {boot: "b2", says: "a second machine came"},
+		"it was copied while it ran":                     {first: []string{"mac:1", "product_uuid:1"}, then: []string{"mac:2", "product_uuid:2"}, boot: "b1", says: "nothing of its hardware"},
+		"a second machine does not tell its boot":        {first: []string{"mac:1"}, then: []string{"mac:2"}, says: "nothing of its hardware"},
+		"its agent cannot read its marks any more":       {first: []string{"mac:1"}, boot: "b1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, s *server) {

@@ -34,6 +34,46 @@ func TestAServerThatWasAwayTakesNobodysSilenceForItsOwn(t *testing.T) {
 	}
 }
 
+func TestAServerThatWasFrozenTakesNobodysSilenceForItsOwn(t *testing.T) {
+	in(t, 12, func(w *world) {
+		for range 2 {
+			w.freeze(3 * time.Minute)
+			w.pass(reach.StartGrace + ops.SilenceGrace + 2*soon)
+			w.nothingIsWrong()
+		}
+		w.nodes[0].setCut(true)
+		w.passUntil(ops.SilenceGrace+soon, "a host that dies later is found as ever", func() bool { return w.active() == "host_unreachable@h000" })
+	})
+}
+
+// TestWhoHasJoinedAndWasNotStartedIsToldApart: it is silent since it joined and
+// no longer, it is no sign that the server is blind, and it is told of.
+func TestWhoHasJoinedAndWasNotStartedIsToldApart(t *testing.T) {
+	in(t, 5, func(w *world) {
+		w.pass(10 * time.Minute)
+		for i := range 7 {
+			n := newAgent(t, fmt.Sprint("b", i), fmt.Sprint("mac:x", i))
+			if err := n.join(&server{t: t, fleet: w.fleet, open: w.nodes[0].open}, w.add(fmt.Sprint("new", i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.pass(ops.SilenceGrace - 2*soon)
+		if n := w.states(); n[ops.HostOnline] != 13 || w.ever() != "" {
+			t.Fatalf("before their grace is over: %v, %s", n, w.ever())
+		}
+		w.pass(4 * soon)
+		if n := w.states(); n[ops.HostUnreachable] != 7 || n[ops.HostHeld] > 0 {
+			t.Errorf("after it: %v", n)
+		}
+		if h, err := w.store.FindHost(context.Background(), "new3"); err != nil || !strings.Contains(h.Reason, "start it there") {
+			t.Errorf("%+v, %v", h, err)
+		}
+		if n := strings.Count(w.active(), "host_unreachable"); n != 7 || strings.Contains(w.active(), "blind") {
+			t.Errorf("%s", w.active())
+		}
+	})
+}
+
 func TestADeadHostIsOneFindingWhateverRunsOnIt(t *testing.T) {
 	in(t, 12, func(w *world) {
 		dead := w.nodes[3]

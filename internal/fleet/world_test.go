@@ -115,16 +115,36 @@ func (w *world) start() {
 	})
 	w.open = nil
 	must(w.fleet.Local(ctx, w.self))
+	w.goOn()
+}
+
+// goOn runs the loops of what is open.
+func (w *world) goOn() {
 	w.group = loop.NewGroup(quiet)
 	w.group.Add(w.watching)
 	w.group.Add(&loop.Loop{Name: "self", Every: 10 * time.Second, Pass: w.reportSelf})
 	for _, l := range w.loops {
 		w.group.Add(l)
 	}
-	w.group.Start(ctx)
+	w.group.Start(context.Background())
 	w.mu.Lock()
 	w.up = true
 	w.mu.Unlock()
+}
+
+// freeze stops the server for a time, as the kernel stops a process: it does
+// nothing, hears nothing, and then goes on as if no time had passed.
+func (w *world) freeze(d time.Duration) {
+	w.t.Helper()
+	w.halt()
+	for _, n := range w.nodes {
+		n.setCut(true)
+	}
+	w.pass(d)
+	for _, n := range w.nodes {
+		n.setCut(false)
+	}
+	w.goOn()
 }
 
 // shut stops the server in order.

@@ -34,6 +34,8 @@ const (
 	handTimeout = 30 * time.Second
 	// stopTimeout is how long Run waits for collectors when it ends.
 	stopTimeout = 5 * time.Second
+	// lastTimeout bounds the last try, when that time is over.
+	lastTimeout = 2 * time.Second
 )
 
 // Options say what to run and where it goes.
@@ -127,9 +129,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	return errors.Join(group.Stop(stopping), w.Close(stopping))
 }
 
-// Close stops the collectors under way, waits for them, and hands over what
-// came in since the last pass. When ctx ends first, the error names those that
-// do not stop.
+// Close stops the collectors under way, waits for them until ctx ends, and
+// hands over what came in since the last pass. The error names those that do
+// not stop; what the others saw is handed over all the same.
 func (w *Worker) Close(ctx context.Context) error {
 	w.stop()
 	w.mu.Lock()
@@ -139,11 +141,22 @@ func (w *Worker) Close(ctx context.Context) error {
 	w.mu.Unlock()
 	done := make(chan struct{})
 	go func() { w.wg.Wait(); close(done) }()
+	var late error
 	select {
 	case <-done:
-		return w.handOver(ctx)
 	case <-ctx.Done():
+		late = w.busy()
 	}
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
+		defer cancel()
+	}
+	return errors.Join(late, w.handOver(ctx))
+}
+
+// busy names the collectors under way.
+func (w *Worker) busy() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var busy []string
@@ -236,13 +249,17 @@ func (w *Worker) start(j *job, now time.Time, delay time.Duration) {
 }
 
 // finish takes the result of a pass in. One that the end of the worker broke
-// off says nothing about the collector.
+// off says nothing about the collector or what it watches; but the events that
+// it read are not read again.
 func (w *Worker) finish(j *job, r result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	late := j.stuck
 	changed := j.end(r)
 	if w.ctx.Err() != nil {
+		if len(r.obs.Events) > 0 {
+			w.buffer.add(ops.Observation{Collector: r.obs.Collector, Started: r.obs.Started, Took: r.obs.Took, EveryMS: r.obs.EveryMS, Events: r.obs.Events})
+		}
 		return
 	}
 	if late {

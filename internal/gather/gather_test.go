@@ -357,3 +357,66 @@ func TestCloseHandsOverWhatCameInLast(t *testing.T) {
 		t.Errorf("%+v, %v", in.reports, err)
 	}
 }
+
+// closing answers a worker whose reports are refused until it is closed, after
+// 7 s, and the error of its end.
+func closing(t *testing.T, definitions ...collect.Definition) (*inbox, error) {
+	t.Helper()
+	in := &inbox{refuse: errors.New("away")}
+	env := RecordedEnv(slog.New(slog.DiscardHandler), Roots{Root: t.TempDir()})
+	w, err := New(slog.New(slog.DiscardHandler), Options{Host: box, Env: env, Definitions: definitions, Hand: in.hand})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	time.Sleep(7 * time.Second)
+	in.setRefuse(nil)
+	cancel()
+	return in, <-done
+}
+
+func eventsOf(all []ops.Observation) (n int) {
+	for _, o := range all {
+		n += len(o.Events)
+	}
+	return n
+}
+
+func TestCollectorThatDoesNotStopLosesNoEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		stuck := definition("stuck", func(context.Context, *collect.Batch) error {
+			<-release
+			return nil
+		})
+		fine := definition("fine", func(_ context.Context, out *collect.Batch) error {
+			out.Happen(ops.Event{Resource: out.HostRef(), Type: ops.EventBoot, SourceID: "1"})
+			return nil
+		})
+		in, err := closing(t, stuck, fine)
+		if err == nil || !strings.Contains(err.Error(), "stuck") {
+			t.Errorf("the end does not tell who does not stop: %v", err)
+		}
+		if all := in.of("fine"); eventsOf(all) != 1 {
+			t.Errorf("what was seen is lost: %+v", all)
+		}
+	})
+}
+
+func TestPassThatIsBrokenOffLosesNoEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, err := closing(t, definition("long", func(ctx context.Context, out *collect.Batch) error {
+			out.Happen(ops.Event{Resource: out.HostRef(), Type: ops.EventBoot, SourceID: "1"})
+			<-ctx.Done()
+			out.Add(out.HostRef(), "up", 0)
+			return ctx.Err()
+		}))
+		all := in.of("long")
+		if err != nil || eventsOf(all) != 1 || len(all[0].Samples) != 0 || all[0].Err != "" {
+			t.Errorf("%v: %+v", err, all)
+		}
+	})
+}

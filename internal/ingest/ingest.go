@@ -128,6 +128,7 @@ func (in *Ingest) Accept(ctx context.Context, r ops.Report) error {
 	if err := check(r); err != nil {
 		return err
 	}
+	r = bound(r)
 	h := in.host(r.Host.Key)
 	h.mu.Lock()
 	defer h.mu.Unlock()

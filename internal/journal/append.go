@@ -25,6 +25,7 @@ func (s *Spool) putAt(r ops.Report, to level) (bool, error) {
 	if err := s.append(rec, payload); err != nil {
 		return false, err
 	}
+	s.learn(left, s.places)
 	s.reports++
 	s.lost += int64(lost)
 	return true, nil
@@ -78,6 +79,8 @@ func (s *Spool) extend(seg *segment, r record, payload []byte) error {
 		// records: the next sync would answer nil for what was lost.
 		return errors.Join(err, s.takeBack(seg), s.seal())
 	}
+	s.places++
+	r.place = s.places
 	seg.records = append(seg.records, r)
 	seg.live++
 	seg.size += int64(r.size)
@@ -125,7 +128,9 @@ func (s *Spool) settle(i, j int) error {
 	rec.done = true
 	seg.live--
 	seg.dead += int64(rec.size)
-	s.reports--
+	if s.reports--; s.reports == 0 {
+		s.newest = nil // it would grow with each outage
+	}
 	tail := s.tail != nil && seg == s.last()
 	switch {
 	case seg.live > 0 && tail:

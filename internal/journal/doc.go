@@ -2,8 +2,9 @@
 // a folder given to it. It has three parts that know nothing of each other:
 //
 //   - Spool keeps reports in order while the server is away. It is bounded:
-//     when it is full the oldest reports lose their samples, never their
-//     events, sightings or gaps.
+//     when it is full the oldest reports lose their samples, and then the
+//     states that later ones tell anew; never their events, nor the last
+//     that is known of anything.
 //   - Counter numbers reports. It never answers a number twice, whatever
 //     becomes of the process, the machine or its clock.
 //   - Receipts remembers which actions were begun and what they came to, so

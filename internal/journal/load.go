@@ -90,6 +90,8 @@ func (s *Spool) setAside(err error, path string, size int64) error {
 func (s *Spool) adopt(seg *segment, seen map[int64]bool) {
 	for i := range seg.records {
 		r := &seg.records[i]
+		s.places++
+		r.place = s.places
 		if r.done {
 			continue
 		}

@@ -24,7 +24,7 @@ func (s *Spool) makeRoom(need int64) (bool, error) {
 
 // free rewrites one segment smaller; false when none can be. First goes what
 // is not needed, unless that is so little that each report would rewrite a
-// segment; then samples; then the little.
+// segment; then samples and states that are told anew; then the little.
 func (s *Spool) free() (bool, error) {
 	for i, seg := range s.segments {
 		if seg.dead > seg.size/4 {
@@ -42,13 +42,14 @@ func (s *Spool) free() (bool, error) {
 	return false, nil
 }
 
-// nextThinning answers which segment loses samples next, and to what level:
-// the older half of the queue is halved and then stripped, oldest first,
-// before anything of the newer half is lost.
+// nextThinning answers which segment is thinned next, and to what level: the
+// older half of the queue loses every second sample, all samples and then the
+// states that later reports tell anew, oldest first, before anything of the
+// newer half is lost.
 func (s *Spool) nextThinning() (i int, to level, ok bool) {
 	half := (len(s.segments) + 1) / 2
 	for _, part := range [][2]int{{0, half}, {half, len(s.segments)}} {
-		for to := halved; to <= bare; to++ {
+		for to := halved; to <= overtaken; to++ {
 			for i := part[0]; i < part[1]; i++ {
 				if s.segments[i].thins(to) {
 					return i, to, true
@@ -59,8 +60,11 @@ func (s *Spool) nextThinning() (i int, to level, ok bool) {
 	return 0, 0, false
 }
 
-// thins reports whether a level would take samples of the segment.
+// thins reports whether a level would take something of the segment.
 func (s *segment) thins(to level) bool {
+	if to == overtaken {
+		return s.live > 0 && !s.settled
+	}
 	for _, r := range s.records {
 		if !r.done && r.level < to && r.samples > 0 {
 			return true
@@ -82,6 +86,11 @@ func (s *Spool) rewrite(i int, to level) error {
 	}
 	if old.live == 0 {
 		return s.drop(i)
+	}
+	if to == overtaken {
+		if err := s.survey(); err != nil {
+			return err
+		}
 	}
 	in, err := os.Open(old.path(s.dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -106,9 +115,12 @@ func (s *Spool) rewrite(i int, to level) error {
 	}
 	s.bytes += c.fresh.size - old.size
 	s.lost += c.lost
-	s.damaged += int64(old.live - c.fresh.live)
+	s.spoilt(old.live - c.fresh.live - c.overtaken)
 	s.reports -= old.live - c.fresh.live
 	s.segments[i] = c.fresh
+	if c.fresh.live == 0 {
+		return s.drop(i)
+	}
 	return nil
 }
 
@@ -116,7 +128,7 @@ func (s *Spool) rewrite(i int, to level) error {
 func (s *Spool) vanished(i int) error {
 	old := s.segments[i]
 	s.log.Error("segment is gone", "path", old.path(s.dir), "count", old.live)
-	s.damaged += int64(old.live)
+	s.spoilt(old.live)
 	s.reports -= old.live
 	old.forget()
 	return s.drop(i)
@@ -131,10 +143,12 @@ type copying struct {
 	to      level
 	halver  halver
 	lost    int64 // samples
+	// overtaken counts the records of which nothing is left.
+	overtaken int
 }
 
 func (c *copying) run() error {
-	c.fresh = &segment{number: c.old.number, size: segmentHeader}
+	c.fresh = &segment{number: c.old.number, size: segmentHeader, settled: c.old.settled || c.to == overtaken}
 	rand.Read(c.fresh.salt[:]) // never fails
 	if err := c.spool.disk.write(c.out, headerOf(c.fresh.salt), 0); err != nil {
 		return err
@@ -164,6 +178,10 @@ func (c *copying) record(r record) error {
 			return err
 		}
 	}
+	if payload == nil {
+		c.overtaken++
+		return nil
+	}
 	r.at = c.fresh.size
 	if err := c.spool.disk.write(c.out, r.encode(c.fresh.salt, payload), r.at); err != nil {
 		return err
@@ -174,10 +192,11 @@ func (c *copying) record(r record) error {
 	return nil
 }
 
-// thin answers the payload of a record with fewer samples.
+// thin answers the payload of a record with fewer samples and states, or nil
+// when later records tell all that is in it.
 func (c *copying) thin(r *record, payload []byte) ([]byte, error) {
-	r.level = c.to
-	if r.samples == 0 {
+	r.level = min(c.to, bare)
+	if r.samples == 0 && c.to != overtaken {
 		return payload, nil
 	}
 	report, err := c.spool.decode(*r, payload)
@@ -185,6 +204,12 @@ func (c *copying) thin(r *record, payload []byte) ([]byte, error) {
 		return nil, err
 	}
 	report, lost := c.halver.thinned(report, c.to)
+	if c.to == overtaken && len(report.Observations) > 0 {
+		report.Observations = c.spool.newest.without(report.Observations, r.place)
+		if len(report.Observations) == 0 {
+			return nil, nil
+		}
+	}
 	fewer, err := c.spool.codec.Encode(report)
 	if err != nil {
 		// It stays as it is, and is not tried again.

@@ -52,6 +52,7 @@ type segment struct {
 	records []record
 	live    int   // records that are not done
 	dead    int64 // bytes of what is done or damaged
+	settled bool  // no state in it is known to be overtaken
 }
 
 // A record is where a report is and what is left of it.
@@ -63,15 +64,18 @@ type record struct {
 	lost     uint32
 	level    level
 	done     bool
+	place    uint64 // in the queue; not in the file
 }
 
-// A level says how much of a report's samples is kept.
+// A level says how much of a report is kept. A file knows only the levels of
+// samples: what is overtaken changes with every report.
 type level uint8
 
 const (
-	whole  level = iota
-	halved       // every second sample of each series
-	bare         // none
+	whole     level = iota
+	halved          // every second sample of each series
+	bare            // none
+	overtaken       // and no state that later reports tell anew
 )
 
 func (s *segment) path(dir string) string {

@@ -48,6 +48,8 @@ type Spool struct {
 	segments []*segment // oldest first
 	tail     *os.File   // the last segment while it takes records, else nil
 	number   uint64     // of the newest segment there ever was
+	places   uint64     // of records, so far
+	newest   newest     // nil while it is not known
 	bytes    int64
 	reports  int
 	lost     int64 // samples
@@ -106,7 +108,7 @@ func (s *Spool) Put(r ops.Report) error {
 			return nil
 		}
 	}
-	return ops.Errorf(ops.Unavailable, "the spool in %s is full of events and states (%d reports, %d of %d bytes); "+
+	return ops.Errorf(ops.Unavailable, "the spool in %s is full of events and of states that nothing later tells anew (%d reports, %d of %d bytes); "+
 		"let this host reach the server, or raise the bound of the spool", s.dir, s.reports, s.bytes, s.max)
 }
 
@@ -127,7 +129,7 @@ func (s *Spool) Next() (r ops.Report, ok bool, err error) {
 		if !errors.Is(err, errDamaged) {
 			return ops.Report{}, false, s.unusable(err, "the spool in %s cannot be read; check its disk", s.dir)
 		}
-		s.damaged++
+		s.spoilt(1)
 		s.log.Warn("damaged report skipped", "path", s.segments[i].path(s.dir), "sequence", s.segments[i].records[j].sequence, "err", err)
 		if err := s.settle(i, j); err != nil {
 			s.log.Warn("damaged report could not be removed", "err", err)

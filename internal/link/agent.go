@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -117,7 +118,7 @@ func (d Dialer) Over(ctx context.Context, plain net.Conn, down linkpbconnect.Dow
 	}
 	routes := http.NewServeMux()
 	routes.Handle(linkpbconnect.NewDownlinkHandler(down, handlerOptions...))
-	go answer(session, routes) // ends with the session
+	go answer(session, &http.Server{Handler: routes}) // ends with the session
 	client := overMux(session)
 	return &Conn{Up: linkpbconnect.NewUplinkClient(client, base, clientOptions...), session: session, client: client, capped: capped}, nil
 }
@@ -181,6 +182,9 @@ func handshakeFailure(err error) error {
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
 		return ops.Because(ops.Forbidden, err, "the server refuses the certificate of this agent: %v; if it stays so, let it join again: `reeve host add NAME` on the server", alert.Err)
+	}
+	if errors.Is(err, io.EOF) {
+		return ops.Because(ops.Unavailable, err, "the server ended the connection at once; its log says why: try again in a minute")
 	}
 	return err
 }

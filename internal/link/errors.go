@@ -47,3 +47,9 @@ func FromWire(err error) error {
 
 // Wire is toWire for handlers of other packages.
 func Wire(err error) error { return toWire(err) }
+
+// Failed reports whether the other side answered that it failed, which is not
+// that it refused what was asked or was not reached.
+func Failed(err error) bool {
+	return connect.IsWireError(err) && connect.CodeOf(err) == connect.CodeInternal
+}

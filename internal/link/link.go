@@ -111,12 +111,19 @@ func overMux(session *mux) *http.Client {
 	}}
 }
 
-// answer answers requests that come over streams until the connection ends.
-func answer(session *mux, handler http.Handler) {
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Handler: handler, Protocols: protocols, ReadHeaderTimeout: handshakeTimeout, IdleTimeout: 24 * time.Hour}
-	server.Serve(session)
+// answer lets a server answer requests that come over streams until the
+// connection ends. A frame is written whole before one of another request, so
+// that they are small: a heartbeat has its turn within a large report, also
+// under a cap.
+func answer(streams net.Listener, server *http.Server) {
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	server.ReadHeaderTimeout, server.IdleTimeout = handshakeTimeout, 24*time.Hour
+	if server.HTTP2 == nil {
+		server.HTTP2 = &http.HTTP2Config{}
+	}
+	server.HTTP2.MaxReadFrameSize = burst
+	server.Serve(streams)
 	server.Close()
 }
 

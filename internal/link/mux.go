@@ -36,8 +36,8 @@ func clientMux(conn net.Conn) (*mux, error) {
 	return newMux(conn, func(m *mux) (*yamux.Session, error) { return yamux.Client(watched{conn, m}, muxConfig()) })
 }
 
-func serverMux(conn net.Conn) (*mux, error) {
-	return newMux(conn, func(m *mux) (*yamux.Session, error) { return yamux.Server(watched{conn, m}, muxConfig()) })
+func serverMux(conn net.Conn, config *yamux.Config) (*mux, error) {
+	return newMux(conn, func(m *mux) (*yamux.Session, error) { return yamux.Server(watched{conn, m}, config) })
 }
 
 // Open begins a stream.

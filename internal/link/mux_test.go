@@ -12,7 +12,7 @@ import (
 func TestReadsEndBeforeTheirSession(t *testing.T) {
 	ours, theirs := net.Pipe()
 	held := slow{ours, make(chan struct{})}
-	server, err := serverMux(held)
+	server, err := serverMux(held, muxConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,20 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/coder/websocket"
 
 	"reeve/internal/linkpb"
 	"reeve/internal/linkpb/linkpbconnect"
 	"reeve/internal/ops"
+)
+
+const (
+	// joinsAtOnce is how many agents may ask to join at a time; further ones
+	// are refused.
+	joinsAtOnce = 64
+	// joinMessage bounds what one of them asks.
+	joinMessage = 64 << 10
 )
 
 // A Keeper answers who may speak and what is said.
@@ -42,11 +51,15 @@ type Peer struct {
 // Close ends the connection at once.
 func (p *Peer) Close() { p.session.Close() }
 
+// Over reports whether the connection has ended.
+func (p *Peer) Over() bool { return p.session.IsClosed() }
+
 // A Server takes the connections of agents.
 type Server struct {
 	log    *slog.Logger
 	keeper Keeper
 	now    func() time.Time
+	joins  chan struct{} // holds one for each agent that asks to join
 
 	mu     sync.Mutex
 	conns  map[net.Conn]bool
@@ -56,7 +69,7 @@ type Server struct {
 
 // NewServer makes a server; Close ends it.
 func NewServer(log *slog.Logger, keeper Keeper, now func() time.Time) *Server {
-	return &Server{log: log, keeper: keeper, now: now, conns: map[net.Conn]bool{}}
+	return &Server{log: log, keeper: keeper, now: now, joins: make(chan struct{}, joinsAtOnce), conns: map[net.Conn]bool{}}
 }
 
 // ForAgents answers the TLS settings for an agent, and nil for whoever is
@@ -117,16 +130,11 @@ func (s *Server) serveTLS(conn *tls.Conn, from string) {
 		s.log.Info("an agent was refused", "from", from, "err", handshakeError(err))
 		return
 	}
-	session, err := serverMux(conn)
-	if err != nil {
-		return
-	}
-	defer session.Close()
 	switch conn.ConnectionState().NegotiatedProtocol {
 	case joinALPN:
-		s.join(session, from)
+		s.join(conn, from)
 	case linkALPN:
-		s.link(session, conn.ConnectionState().PeerCertificates[0], from)
+		s.link(conn, conn.ConnectionState().PeerCertificates[0], from)
 	}
 }
 
@@ -137,13 +145,46 @@ func handshakeError(err error) string {
 	return err.Error()
 }
 
-// join answers one agent that asks for a certificate; it has no time for more.
-func (s *Server) join(session *mux, from string) {
+// join answers one agent that asks for a certificate; it has no time for more,
+// and little room: nobody knows yet who asks.
+func (s *Server) join(conn net.Conn, from string) {
+	select {
+	case s.joins <- struct{}{}:
+		defer func() { <-s.joins }()
+	default:
+		s.log.Warn("an agent was refused", "from", from, "err", "too many ask to join at once")
+		return
+	}
+	config := muxConfig()
+	config.AcceptBacklog = 1
+	session, err := serverMux(conn, config)
+	if err != nil {
+		return
+	}
+	defer session.Close()
 	timer := time.AfterFunc(2*handshakeTimeout, func() { session.Close() })
 	defer timer.Stop()
 	routes := http.NewServeMux()
-	routes.Handle(linkpbconnect.NewJoinHandler(joiner{s.keeper, from}, handlerOptions...))
-	answer(session, routes)
+	routes.Handle(linkpbconnect.NewJoinHandler(joiner{s.keeper, from}, connect.WithReadMaxBytes(joinMessage), connect.WithSendMaxBytes(joinMessage)))
+	answer(&single{mux: session}, &http.Server{Handler: routes, MaxHeaderBytes: joinMessage, HTTP2: &http.HTTP2Config{
+		MaxConcurrentStreams: 1, MaxReceiveBufferPerConnection: joinMessage, MaxReceiveBufferPerStream: joinMessage}})
+}
+
+// single is a connection of which one stream is taken: an agent needs no more
+// to join.
+type single struct {
+	*mux
+	taken bool
+}
+
+// Accept answers the one stream, and then waits for the end.
+func (s *single) Accept() (net.Conn, error) {
+	if s.taken {
+		<-s.CloseChan()
+		return nil, net.ErrClosed
+	}
+	s.taken = true
+	return s.mux.Accept()
 }
 
 type joiner struct {
@@ -156,7 +197,12 @@ func (j joiner) Enrol(ctx context.Context, r *linkpb.EnrolRequest) (*linkpb.Enro
 	return answer, toWire(err)
 }
 
-func (s *Server) link(session *mux, cert *x509.Certificate, from string) {
+func (s *Server) link(conn net.Conn, cert *x509.Certificate, from string) {
+	session, err := serverMux(conn, muxConfig())
+	if err != nil {
+		return
+	}
+	defer session.Close()
 	client := overMux(session)
 	defer client.CloseIdleConnections()
 	peer := &Peer{Cert: cert, From: from, session: session, Down: linkpbconnect.NewDownlinkClient(client, base, clientOptions...)}
@@ -167,7 +213,7 @@ func (s *Server) link(session *mux, cert *x509.Certificate, from string) {
 	defer done()
 	routes := http.NewServeMux()
 	routes.Handle(linkpbconnect.NewUplinkHandler(up, handlerOptions...))
-	answer(session, routes)
+	answer(session, &http.Server{Handler: routes})
 }
 
 func (s *Server) hold(c net.Conn) bool {

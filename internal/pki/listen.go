@@ -117,7 +117,8 @@ func (l *ownLeaf) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer l.mu.Unlock()
 	now := l.now()
 	here := localIP(hello)
-	if l.cert != nil && l.cert.Leaf.NotAfter.Sub(now) > leafRenew && (here == nil || holds(l.cert.Leaf, here)) {
+	// The clock may have been ahead when it was made.
+	if l.cert != nil && l.cert.Leaf.NotAfter.Sub(now) > leafRenew && !now.Before(l.cert.Leaf.NotBefore) && (here == nil || holds(l.cert.Leaf, here)) {
 		return l.cert, nil
 	}
 	names, addrs := machineNames(l.names, here)

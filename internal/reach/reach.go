@@ -37,6 +37,9 @@ type Host struct {
 	// Settling says that its connection is so new that neither proof nor
 	// report of it can be missed yet.
 	Settling bool
+	// Unstarted says that it has joined and was not heard of since: a person is
+	// about to start its agent, or forgot to.
+	Unstarted bool
 	// Ends says that its maintenance is over.
 	Ends bool
 }
@@ -82,7 +85,7 @@ func brake(e Estate) Blindness {
 		return b
 	}
 	for _, h := range e.Hosts {
-		if h.State != ops.HostOnline && h.State != ops.HostDegraded && h.State != ops.HostHeld {
+		if h.Unstarted || h.State != ops.HostOnline && h.State != ops.HostDegraded && h.State != ops.HostHeld {
 			continue
 		}
 		b.Expected++
@@ -126,6 +129,10 @@ func (h Host) judge(e Estate, blind Blindness) (ops.HostEvent, string) {
 func (h Host) judgeHeard(e Estate, blind Blindness) (ops.HostEvent, string) {
 	switch why := h.lame(); {
 	case e.Uptime < StartGrace && h.State == ops.HostOnline:
+		return "", ""
+	case h.Unstarted && h.Beat > h.Grace && e.Uptime >= StartGrace:
+		return ops.HostSilence, fmt.Sprintf("it joined %s ago and its agent was not heard of since: start it there, `systemctl start reeve-agent`", age(h.Beat))
+	case h.Unstarted:
 		return "", ""
 	case blind.Tripped && h.quiet():
 		return ops.HostHold, fmt.Sprintf("silent for %s together with %d of %d hosts", age(h.Beat), blind.Silent, blind.Expected)

@@ -60,7 +60,7 @@ func (r *Reconcile) judge(now time.Time, host ops.Host, rows []store.WorkloadRow
 		}
 		list, ok := lists[row.Driver]
 		if !ok { // nothing was said of this driver, and nothing follows
-			if c, changed := unlisted(row, host); changed {
+			if c, changed := unlisted(now, row, host); changed {
 				changes = append(changes, c)
 			}
 			continue
@@ -86,29 +86,46 @@ func (r *Reconcile) judge(now time.Time, host ops.Host, rows []store.WorkloadRow
 	return changes
 }
 
-// notThere begins the reason of a declared row whose driver the agent does not
-// find: nobody can tell what it is.
-const notThere = "the agent does not find "
-
 // unlisted says so of a declared row. What nobody declares and nobody knows
 // anything of is dropped.
-func unlisted(row store.WorkloadRow, host ops.Host) (change, bool) {
+func unlisted(now time.Time, row store.WorkloadRow, host ops.Host) (change, bool) {
+	// A list of nothing ends a lease whose deadline has passed, and says no more.
+	v := workload.Judge(now, row.Row, workload.List{HostID: row.HostID}, nil)
 	after := row
-	if row.Desired == workload.Undeclared {
+	after.Row, after.Problems = v.Row, problemsOf(now, row, v, true)
+	if row.Desired == workload.Undeclared && row.Lease == nil {
 		after.Observed = workload.Absent
 		return change{row, after}, row.Observed == workload.Unknown && gone(after)
 	}
-	after.Reason = notThere + row.Driver + " on " + host.Name + ": `reeve-agent check` there says what it sees"
-	return change{row, after}, row.Reason != after.Reason
+	if row.Desired != workload.Undeclared {
+		after.Reason = workload.NoDriver + row.Driver + " on " + host.Name + ": `reeve-agent check` there says what it sees"
+	}
+	return change{row, after}, row.Reason != after.Reason || v.Changed
 }
 
 func judgeRow(now time.Time, row store.WorkloadRow, list workload.List, managed bool) (change, bool) {
 	v := workload.Judge(now, row.Row, list, list.Find(row.Row))
 	after := row
 	after.Row, after.Reason = v.Row, v.Reason.Text
-	after.Problems = maps.Clone(row.Problems)
+	after.Problems = problemsOf(now, row, v, managed)
+	switch {
+	case after.Observed != workload.Running:
+		after.UpSince = time.Time{}
+	case after.UpSince.IsZero():
+		after.UpSince = now
+	}
+	same := maps.Equal(after.Problems, row.Problems) && after.UpSince.Equal(row.UpSince) && !strings.HasPrefix(row.Reason, workload.NoDriver)
+	if same && (!v.Changed || v.Routine) && row.Version > 0 && !gone(after) {
+		return change{}, false
+	}
+	return change{row, after}, true
+}
+
+// problemsOf answers what is wrong with a row after a verdict.
+func problemsOf(now time.Time, row store.WorkloadRow, v workload.Verdict, managed bool) map[string]string {
+	all := maps.Clone(row.Problems)
 	for _, c := range v.Cleared {
-		delete(after.Problems, string(c))
+		delete(all, string(c))
 	}
 	for _, p := range v.Problems {
 		if p.Condition == workload.Unowned && !managed {
@@ -117,25 +134,15 @@ func judgeRow(now time.Time, row store.WorkloadRow, list workload.List, managed 
 		if now.Before(row.SettlesAt) && (p.Condition == workload.Drift || p.Condition == workload.StoppedUnexpectedly) {
 			continue
 		}
-		if after.Problems == nil {
-			after.Problems = map[string]string{}
+		if all == nil {
+			all = map[string]string{}
 		}
-		after.Problems[string(p.Condition)] = p.Reason.Text
+		all[string(p.Condition)] = p.Reason.Text
 	}
 	if !managed {
-		delete(after.Problems, string(workload.Unowned))
+		delete(all, string(workload.Unowned))
 	}
-	switch {
-	case after.Observed != workload.Running:
-		after.UpSince = time.Time{}
-	case after.UpSince.IsZero():
-		after.UpSince = now
-	}
-	same := maps.Equal(after.Problems, row.Problems) && after.UpSince.Equal(row.UpSince) && !strings.HasPrefix(row.Reason, notThere)
-	if same && (!v.Changed || v.Routine) && row.Version > 0 && !gone(after) {
-		return change{}, false
-	}
-	return change{row, after}, true
+	return all
 }
 
 // write writes changes in one transaction. A row that another has written

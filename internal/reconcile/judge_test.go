@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,4 +215,27 @@ func TestWhatSettlesIsNoProblemYet(t *testing.T) {
 		b.list(h, 1)
 		b.problems("batch", "stopped_unexpectedly")
 	})
+}
+
+// TestALeaseEndsAlsoWhereItsDriverIsGone, and it is told that it is overdue.
+func TestALeaseEndsAlsoWhereItsDriverIsGone(t *testing.T) {
+	b := newBench(t, storetest.SQLite(t))
+	h := newMade("docker")
+	h.set("nginx", "running", 1)
+	b.declare("web1", "nginx", workload.Running)
+	b.list(h, 1)
+	before, err := b.store.WorkloadRow(t.Context(), b.see("nginx").ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := before
+	after.Lease = &workload.Lease{Op: workload.Restart, ActionID: "act_1", Deadline: time.Now().Add(-time.Second), Fence: 1}
+	b.save(&after, before)
+	gone := newMade("zones")
+	gone.sequence = h.sequence
+	b.list(gone, 2)
+	b.problems("nginx", "operation_overdue")
+	if w := b.see("nginx"); w.Operation != "" || !strings.HasPrefix(w.Reason, workload.NoDriver) {
+		t.Errorf("%+v", w)
+	}
 }

@@ -27,7 +27,7 @@ const (
 type WorkloadRow struct {
 	workload.Row
 	Source     string
-	Configured string // what the configuration last said of it, "" for nothing
+	Configured string    // what the configuration last said of it, "" for nothing
 	SettlesAt  time.Time // until then another state than the desired one is no problem
 	Problems   map[string]string
 	Reason     string
@@ -285,9 +285,12 @@ func (tx *Tx) NextFence(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// ForgetListsOf lets the lists of a host count from their beginning: its agent
-// is a new one.
-func (tx *Tx) ForgetListsOf(ctx context.Context, hostID string) error {
+// BeginAgain lets a host that joined anew count from its beginning: the lists
+// of its agent may, and it was not heard of since.
+func (tx *Tx) BeginAgain(ctx context.Context, hostID string) error {
 	_, err := tx.q.ExecContext(ctx, `UPDATE workload SET sequence = 0, version = version + 1 WHERE host_id = $1`, hostID)
+	if err == nil {
+		_, err = tx.q.ExecContext(ctx, `UPDATE host_clock SET heartbeat_ms = 0, proof_ms = 0, report_ms = 0 WHERE host_id = $1`, hostID)
+	}
 	return err
 }

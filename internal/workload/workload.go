@@ -72,10 +72,22 @@ type Lease struct {
 	ActionID string    `json:"action_id"`
 	Deadline time.Time `json:"deadline"`
 	Fence    int64     `json:"fence" doc:"Raised with every attempt, so that an older one is known as such."`
+	Was      Wish      `json:"was,omitzero" doc:"What was desired before, which comes back when the operation was never begun."`
+}
+
+// A Wish is what is desired of a workload, by whom and from where.
+type Wish struct {
+	Desired State  `json:"desired"`
+	By      string `json:"by"`
+	Source  string `json:"source"`
 }
 
 // Valid reports whether the lease holds at now. No lease is never valid.
 func (l *Lease) Valid(now time.Time) bool { return l != nil && now.Before(l.Deadline) }
+
+// NoDriver begins the reason of a declared row whose driver the agent does not
+// find on its host: nobody can tell what the workload is, nor command it.
+const NoDriver = "the agent does not find "
 
 // A Key is the identity of a workload on its host.
 type Key struct {

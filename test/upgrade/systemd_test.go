@@ -188,6 +188,8 @@ workloads:
 		t.Error(v)
 	}
 	m.run("systemctl is-active reeve-agent && reeve-agent check")
+	m.run("echo '{' >/usr/bin/reeve-agent.upgrade && systemctl restart reeve-agent && systemctl is-active reeve-agent")
+	m.run("printf '#!/bin/sh\\nexit 1\\n' >/usr/bin/reeve-agent.previous && systemctl restart reeve-agent && systemctl is-active reeve-agent")
 
 	m.run("./uninstall-agent --purge")
 	if out := m.run("ls -d /usr/bin/reeve-agent* /var/lib/reeve-agent* /etc/reeve-agent* /etc/systemd/system/reeve* 2>/dev/null; id reeve-agent 2>/dev/null; true"); out != "" {
