@@ -102,6 +102,8 @@ func ordersText(c agent.Checked, o agent.Orders) string {
 		return "none are taken: this build cannot change anything"
 	case !o.Taken && o.Problem != "":
 		return "none are taken: " + o.Problem
+	case !o.Taken && !c.Joined:
+		return "none are taken before it has joined"
 	case !o.Taken:
 		return "none are taken: this host joined without --approvers, nothing is ever changed here"
 	case !o.Answers:
