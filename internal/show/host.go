@@ -24,7 +24,7 @@ func Host(p *term.Page, h HostAnswer, now time.Time) {
 	p.Line("host %s: %s", p.Paint(term.Bold, term.Safe(h.Name)), p.Paint(term.StateStyle(h.Reachable), term.Safe(h.Reachable)))
 	rows := [][2]string{{"id", h.ID}}
 	if why := h.why(now); why != "" {
-		rows = append(rows, [2]string{"because", why})
+		rows = append(rows, [2]string{"note", why})
 	}
 	if h.Fleet != nil {
 		rows = append(rows, agentFields(*h.Fleet, now)...)
