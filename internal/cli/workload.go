@@ -264,8 +264,15 @@ func (s *session) approveAction(ctx context.Context, a ops.Action, key signer, h
 		show.Plan(s.page, a, plan)
 	}
 	if !how.yes {
-		if ok, err := s.confirm("Sign and carry out?"); err != nil || !ok {
+		ok, err := s.confirm("Sign and carry out?")
+		if err == nil && !ok {
+			err = answered(ops.Errorf(ops.Forbidden, "nothing was signed"))
+		}
+		if err != nil && how.own {
 			return s.takeBack(ctx, a, err)
+		}
+		if err != nil {
+			return err // the plan of somebody else waits on
 		}
 	}
 	approval := key.Approve(hash, how.reason, authority.Approve, time.Now())
@@ -301,15 +308,12 @@ func (s *session) outcome(a ops.Action, text json.RawMessage) error {
 	return nil
 }
 
-// takeBack withdraws a plan that the person did not sign.
-func (s *session) takeBack(ctx context.Context, a ops.Action, err error) error {
-	if _, failed := s.server.Call(ctx, http.MethodPost, "/api/v1/actions/"+url.PathEscape(a.ID)+"/withdraw", map[string]any{}, nil); failed != nil && err == nil {
-		err = failed
+// takeBack withdraws a plan that was not signed, and answers why it was not.
+func (s *session) takeBack(ctx context.Context, a ops.Action, why error) error {
+	if _, err := s.server.Call(ctx, http.MethodPost, "/api/v1/actions/"+url.PathEscape(a.ID)+"/withdraw", map[string]any{}, nil); err != nil {
+		return fmt.Errorf("%w; the plan %s could not be withdrawn: %w", why, a.ID, err)
 	}
-	if err == nil {
-		err = answered(ops.Errorf(ops.Forbidden, "nothing was signed; the plan is withdrawn"))
-	}
-	return err
+	return why
 }
 
 // awaitAction waits until an action has its outcome.

@@ -200,6 +200,10 @@ func (c *Client) ExactID(ctx context.Context, what, path, typed string) (string,
 			found = append(found, candidate{x.ID, []string{x.Name}, x.Name})
 		}
 	}
+	// A host comes before the line that lets it join anew.
+	if hosts := slices.DeleteFunc(slices.Clone(found), func(c candidate) bool { return ops.IDKind(c.id) == ops.InviteID }); len(hosts) == 1 {
+		found = hosts
+	}
 	switch len(found) {
 	case 0:
 		return "", answered(ops.NotFound, "there is no %s %q; `reeve %ss` lists them", what, term.Safe(typed), what)

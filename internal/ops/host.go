@@ -99,6 +99,7 @@ type Host struct {
 const (
 	HeartbeatEvery = 15 * time.Second
 	SilenceGrace   = 90 * time.Second
+	SpooledAsEver  = 4 // reports that may wait at an agent that is well: what was collected since it sent
 	BootsKept      = 8
 	ConflictKept   = time.Hour // how long a copy that came is told of
 )

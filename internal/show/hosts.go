@@ -67,7 +67,7 @@ func (h HostRow) why(now time.Time) string {
 	if h.Fleet.Conflict != "" && now.Sub(h.Fleet.ConflictAt) < ops.ConflictKept {
 		parts = append(parts, h.Fleet.Conflict)
 	}
-	if h.Fleet.Spooled > 0 {
+	if h.Fleet.Spooled > ops.SpooledAsEver {
 		parts = append(parts, term.Plural(int(h.Fleet.Spooled), "report")+" wait on its disk")
 	}
 	return strings.Join(parts, "; ")

@@ -27,7 +27,7 @@ func Workloads(p *term.Page, all []ops.Workload, now time.Time) {
 			observed += " (last seen)"
 		}
 		if w.Operation != "" {
-			observed += ", " + w.Operation + " under way"
+			observed += ", " + w.Operation + map[bool]string{true: " under way", false: " overdue"}[now.Before(w.Deadline)]
 		}
 		style := term.StateStyle(w.Observed)
 		if len(w.Problems) > 0 {

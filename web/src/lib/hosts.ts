@@ -106,7 +106,7 @@ export function factsOf(h: HostRow, now: number, servers = 1): HostFact[] {
   if (!f) return facts
   if (f.agent_version) add('agent', `agent ${f.agent_version}${f.read_only ? ', read-only' : ''}`)
   add('connected', connectedTo(f, servers))
-  if (f.spooled_reports) add('waiting', `${plural(f.spooled_reports, 'report waits', 'reports wait')} on its disk`, 'warning')
+  if (f.spooled_reports > 4) add('waiting', `${plural(f.spooled_reports, 'report waits', 'reports wait')} on its disk`, 'warning')
   if (f.local) return facts
   const skew = skewOf(f.clock_skew_ms)
   add('skew', `clock ${skew.text}`, skew.level)
