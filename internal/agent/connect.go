@@ -45,7 +45,7 @@ func (a *Agent) keepConnected(ctx context.Context) {
 		wait = waits.After(err, took, len(a.joined.server.Others))
 		switch {
 		case err == nil || took > most:
-			a.log.Warn("the connection to the server ended", "err", err)
+			a.log.Warn("the connection to the server ended", "why", reasonOf(err))
 		case unwanted(err):
 			a.log.Error("the server does not let this host in", "err", err, "again_in", wait.Round(time.Second))
 		default:
@@ -326,4 +326,12 @@ func (a *Agent) takeSettings(text []byte) {
 	case a.changed <- struct{}{}:
 	default:
 	}
+}
+
+// reasonOf says why a connection ended.
+func reasonOf(err error) string {
+	if err == nil {
+		return "it was closed"
+	}
+	return err.Error()
 }

@@ -100,6 +100,9 @@ func (s *Server) takeDuty(ctx context.Context) error {
 		s.duty.until = time.Time{}
 		return nil
 	}
+	if !had {
+		s.woken.declare.Wake() // its period is long
+	}
 	s.duty.lease = store.Lease{Name: dutyLease, Holder: s.serverID, Fence: fence}
 	s.duty.until = began.Add(dutyLife - time.Second)
 	return nil

@@ -49,8 +49,9 @@ type Collector struct {
 	saved time.Time
 	quiet time.Time // until when an absent engine is not looked for
 	// kills and memory are what the kernel knows and the engine does not
-	// tell; nil where it does, or where it is not this kernel.
+	// tell, or not always; nil where it is not this kernel.
 	kills  *killLog
+	killed map[string]time.Time // by container: when the kernel last killed in it
 	memory *memoryTree
 }
 
@@ -83,9 +84,9 @@ type state struct {
 func NewCollector(env collect.Env, runtime string, paths []string) *Collector {
 	c := &Collector{
 		env: env, runtime: runtime, paths: paths, record: newRecord(),
-		known: map[string]*known{}, digests: map[string]string{}, told: map[string]time.Time{}, memory: newMemoryTree(env),
+		known: map[string]*known{}, digests: map[string]string{}, told: map[string]time.Time{}, killed: map[string]time.Time{}, memory: newMemoryTree(env),
 	}
-	if runtime == Podman && env.Live {
+	if env.Live {
 		c.kills = newKillLog(env.RootPath("dev", "kmsg"))
 	}
 	return c
@@ -180,7 +181,7 @@ func (c *Collector) catchUp(ctx context.Context, out *collect.Batch, list []Cont
 		return err
 	}
 	if c.kills != nil {
-		events = withKills(events, c.kills.read(time.Now()), names, since)
+		events = c.withKills(events, c.kills.read(time.Now()), names, since)
 	}
 	ooms := map[string]*ops.Event{}
 	for _, v := range events {
@@ -317,6 +318,8 @@ func (c *Collector) states(ctx context.Context, out *collect.Batch, list []Conta
 		}
 		l := c.record.life(x.Name, x.ID, out.Now)
 		s := state{Container: x, Detail: k.Detail, State: k.Detail.State, Restarts: l.Restarts, known: k}
+		// The kernel may know of a kill that the engine missed.
+		s.OOMKilled = s.OOMKilled || l.Exit.OOM && (s.State == "exited" || s.State == "dead") && s.FinishedAt.Sub(l.Exit.At).Abs() < sameExit
 		s.Place, s.Placed = placeOf(x.Labels)
 		s.Stopped, s.StoppedKnown = l.stoppedByUser(k.Detail)
 		s.Digest = c.digest(ctx, x)

@@ -15,7 +15,8 @@ import (
 // A killLog reads the kernel's log for containers out of which a process was
 // killed for want of memory. Podman tells of none by an event, and before
 // version 4.4 not by an inspection either: such a container looks as if
-// somebody had stopped it.
+// somebody had stopped it. Docker is told by its control group, and misses it
+// where that is gone too soon.
 type killLog struct {
 	path string
 	fd   int // -1 while it is not open
@@ -72,7 +73,7 @@ func (k *killLog) read(now time.Time) []kill {
 
 // killRecord is the line that names the control group of who is killed, as
 // written since Linux 4.19 and before.
-var killRecord = regexp.MustCompile(`^[0-9]+,([0-9]+),([0-9]+),[^;]*;(?:oom-kill:[^\n]*task_memcg=|Task in )[^,\s]*/libpod-([0-9a-f]{64})`)
+var killRecord = regexp.MustCompile(`^[0-9]+,([0-9]+),([0-9]+),[^;]*;(?:oom-kill:[^\n]*task_memcg=|Task in )[^,\s]*/(?:libpod-|docker-)?([0-9a-f]{64})(?:[^0-9a-f]|$)`)
 
 // parseKill reads a record of /dev/kmsg; after is its time since boot.
 func parseKill(record []byte) (x kill, after time.Duration, ok bool) {
@@ -110,3 +111,24 @@ func withKills(events []Event, kills []kill, names map[string]string, since time
 	slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
 	return events
 }
+
+// withKills puts kills among the events of the engine, and takes out what it
+// says of the same ones.
+func (c *Collector) withKills(events []Event, kills []kill, names map[string]string, since time.Time) []Event {
+	for id, at := range c.killed {
+		if at.Before(since.Add(-sameKill)) {
+			delete(c.killed, id)
+		}
+	}
+	for _, k := range kills {
+		c.killed[k.ID] = k.At
+	}
+	events = slices.DeleteFunc(events, func(v Event) bool {
+		at, ok := c.killed[v.ID]
+		return v.Action == "oom" && ok && v.At.Sub(at).Abs() < sameKill
+	})
+	return withKills(events, kills, names, since)
+}
+
+// sameKill is how far apart the kernel and the engine tell of one kill.
+const sameKill = 10 * time.Second

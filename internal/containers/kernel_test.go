@@ -23,7 +23,9 @@ func TestKillOfEachForm(t *testing.T) {
 		"6,4242,473233248,-;oom-kill:constraint=CONSTRAINT_MEMCG,task_memcg=/machine.slice/libpod-ID.scope/container,task=x,pid=1,uid=0\n": true,
 		"6,4242,473233248,-;Task in /machine.slice/libpod-ID.scope killed as a result of limit of /machine.slice/libpod-ID.scope\n":        true,
 		"6,4242,473233248,-;oom-kill:constraint=CONSTRAINT_MEMCG,task_memcg=/machine.slice/libpod-conmon-ID.scope,task=x,pid=1,uid=0\n":    false,
-		"6,4242,473233248,-;oom-kill:constraint=CONSTRAINT_NONE,task_memcg=/docker/ID,task=x,pid=1,uid=0\n":                                false,
+		"6,4242,473233248,-;oom-kill:constraint=CONSTRAINT_MEMCG,task_memcg=/docker/ID,task=x,pid=1,uid=0\n":                               true,
+		"6,4242,473233248,-;oom-kill:constraint=CONSTRAINT_MEMCG,task_memcg=/system.slice/docker-ID.scope,task=x,pid=1,uid=0\n":            true,
+		"6,4242,473233248,-;oom-kill:constraint=CONSTRAINT_NONE,task_memcg=/user.slice/ID0,task=x,pid=1,uid=0\n":                           false,
 		"6,4242,473233248,-;Memory cgroup out of memory: Killed process 17461 (libpod-ID)\n":                                               false,
 		"oom-kill:task_memcg=/libpod-ID": false,
 	} {
@@ -74,6 +76,25 @@ func TestKillExplainsAnEnd(t *testing.T) {
 	events := withKills(nil, []kill{{ID: podID, At: after(5), Seq: 7}}, map[string]string{podID: "web"}, after(0))
 	if len(events) != 1 || events[0].Name != "web" || events[0].source() != podID+"/oom/kernel/7" {
 		t.Errorf("a kill in a container that lives on: %+v", events)
+	}
+}
+
+// TestOneKillIsToldOnce, whether the kernel alone tells of it or Docker as
+// well, and maybe later.
+func TestOneKillIsToldOnce(t *testing.T) {
+	c := &Collector{killed: map[string]time.Time{}}
+	oom := Event{ID: podID, Name: "web", Action: "oom", At: after(61)}
+	other := Event{ID: otherID, Name: "db", Action: "oom", At: after(61)}
+	events := c.withKills([]Event{oom, other}, []kill{{ID: podID, At: after(60), Seq: 7}}, map[string]string{podID: "web"}, after(50))
+	if len(events) != 2 || events[0].Seq != 7 || events[1].ID != otherID {
+		t.Errorf("%+v", events)
+	}
+	if events = c.withKills([]Event{oom}, nil, nil, after(58)); len(events) != 0 {
+		t.Errorf("told again in the next pass: %+v", events)
+	}
+	oom.At = after(120)
+	if events = c.withKills([]Event{oom}, nil, nil, after(118)); len(events) != 1 || len(c.killed) != 0 {
+		t.Errorf("another kill, which the kernel's log does not show: %+v", events)
 	}
 }
 

@@ -112,9 +112,17 @@ func (f *Fleet) write(ctx context.Context, now time.Time, clocks []store.Clock, 
 		f.placed[id] = true
 	}
 	for _, c := range clocks {
-		f.written[c.HostID] = moved[c.HostID]
+		f.written[c.HostID] = wrote{moved[c.HostID], c.Heartbeat}
 	}
 	return nil
+}
+
+// wrote is what was written of a host, with the time that its heartbeat got:
+// it keeps that, because one that seems older by a millisecond when it is
+// measured again counts for nothing, and with it the end of the connection.
+type wrote struct {
+	heard
+	at time.Time
 }
 
 // clocks answers the clocks that differ from what was written last, as times
@@ -131,12 +139,16 @@ func (f *Fleet) clocks(now, here time.Time) (all []store.Clock, moved map[string
 	defer f.mu.Unlock()
 	moved = map[string]heard{}
 	add := func(id string, h heard) {
-		if f.written[id] == h {
+		last := f.written[id]
+		if last.heard == h {
 			return
 		}
 		moved[id] = h
 		c := store.Clock{HostID: id, Heartbeat: at(h.beat), Proof: at(h.proof), Report: at(h.report), Sequence: h.sequence,
 			SkewMS: h.skew.Milliseconds(), Spooled: h.spooled, Address: h.address}
+		if last.beat.Equal(h.beat) {
+			c.Heartbeat = last.at
+		}
 		if h.connected {
 			c.Server = f.Server
 		}

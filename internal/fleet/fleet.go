@@ -73,7 +73,7 @@ type Fleet struct {
 	sessions map[string]*session // by host
 	local    map[string]bool     // hosts whose agent is inside this server
 	heard    map[string]heard    // clocks of hosts without a session now
-	written  map[string]heard    // clocks as they were written last
+	written  map[string]wrote    // clocks as they were written last
 	placed   map[string]bool     // hosts whose resource is known
 	numbers  map[string]*number  // of reports, by host
 	blind    Blindness
@@ -95,7 +95,7 @@ func New(ctx context.Context, o Options) (*Fleet, error) {
 	if o.CertLife == 0 {
 		o.CertLife = pki.HostLife
 	}
-	f := &Fleet{Options: o, log: o.Log, store: o.Store, started: time.Now(), sessions: map[string]*session{}, local: map[string]bool{}, heard: map[string]heard{}, written: map[string]heard{}, placed: map[string]bool{}, numbers: map[string]*number{}}
+	f := &Fleet{Options: o, log: o.Log, store: o.Store, started: time.Now(), sessions: map[string]*session{}, local: map[string]bool{}, heard: map[string]heard{}, written: map[string]wrote{}, placed: map[string]bool{}, numbers: map[string]*number{}}
 	f.link = link.NewServer(o.Log, keeper{f}, time.Now)
 	if err := f.roots.open(ctx, f, time.Now()); err != nil {
 		if !o.Alone || ops.KindOf(err) != ops.Unavailable {

@@ -114,8 +114,8 @@ func (r *roots) read(ctx context.Context, f *Fleet) error {
 	}
 	opened, err := f.Open(rootsName, sealed)
 	if err != nil {
-		return ops.Errorf(ops.KindOf(err), "the authority of the agents cannot be opened; a server that shares a database needs the file %s of the data folder of the server that was there first (%v)",
-			secret.IdentityFile, err)
+		return ops.Because(ops.KindOf(err), err, "the authority of the agents cannot be opened: a server that shares a database needs the file %s of the data folder of the server that was there first, "+
+			"and one whose database was moved that of the machine it comes from", secret.IdentityFile)
 	}
 	var k kept
 	if err := json.Unmarshal([]byte(opened), &k); err != nil {

@@ -153,11 +153,26 @@ func (tx *Tx) AddHost(ctx context.Context, h ops.Host, why Why) error {
 	return nil
 }
 
+// cannot says for people what a state has to do with what was asked for.
+func cannot(s ops.HostState, on ops.HostEvent) string {
+	switch {
+	case s == ops.HostRemoved:
+		return ": it can join as a new one"
+	case on == ops.HostEnd:
+		return ": it has no maintenance to end"
+	case s == ops.HostPending && on == ops.HostRevoke:
+		return ": it has no certificate that counts"
+	case s == ops.HostPending:
+		return ": it has not joined since its certificate was revoked"
+	}
+	return ": it cannot " + string(on)
+}
+
 // MoveHost applies one event of the lifecycle to a host as the caller read it.
 func (tx *Tx) MoveHost(ctx context.Context, h ops.Host, on ops.HostEvent, why Why, change func(*ops.Host)) (ops.Host, error) {
 	to, err := ops.HostFlow.Next(h.State, on)
 	if err != nil {
-		return h, ops.Because(ops.Conflict, err, "the host %s is %s: it cannot %s", h.Name, h.State, on)
+		return h, ops.Because(ops.Conflict, err, "the host %s is %s%s", h.Name, h.State, cannot(h.State, on))
 	}
 	next := h
 	if to != h.State {
