@@ -270,23 +270,7 @@ func (a *Act) giveUp(ctx context.Context, x ops.Action) error {
 	if said := a.saidOf(x); said != "" {
 		reason = "it was not begun by its deadline: " + said
 	}
-	err := a.Store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
-		before, err := tx.WorkloadRow(ctx, x.WorkloadID)
-		if err != nil && ops.KindOf(err) != ops.NotFound {
-			return err
-		}
-		if err == nil {
-			if err := a.giveBack(ctx, tx, before, x, journal.Receipt{State: journal.Refused}); err != nil {
-				return err
-			}
-		}
-		_, err = tx.MoveAction(ctx, x, ops.ActionExpire, store.Why{Actor: actor, Reason: reason}, nil)
-		return err
-	})
-	if err == nil {
-		a.Ended(x.HostID)
-	}
-	return err
+	return a.close(ctx, x, journal.Receipt{State: journal.Refused}, ops.ActionExpire, reason, nil)
 }
 
 // saidOf answers why the agent last did not take an order, "" for nothing.
@@ -365,7 +349,13 @@ func (a *Act) end(ctx context.Context, x ops.Action, r journal.Receipt) error {
 	case journal.Unknown:
 		on = ops.ActionLose
 	}
-	err = a.Store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
+	return a.close(ctx, x, r, on, reason, func(y *ops.Action) { y.Receipt = text })
+}
+
+// close moves an action to its outcome and ends its lease, unless the outcome
+// is not known. The workload may be forgotten meanwhile.
+func (a *Act) close(ctx context.Context, x ops.Action, r journal.Receipt, on ops.ActionEvent, reason string, change func(*ops.Action)) error {
+	err := a.Store.Tx(ctx, time.Now(), func(tx *store.Tx) error {
 		before, err := tx.WorkloadRow(ctx, x.WorkloadID)
 		if err != nil && ops.KindOf(err) != ops.NotFound {
 			return err
@@ -375,7 +365,7 @@ func (a *Act) end(ctx context.Context, x ops.Action, r journal.Receipt) error {
 				return err
 			}
 		}
-		_, err = tx.MoveAction(ctx, x, on, store.Why{Actor: actor, Reason: reason}, func(y *ops.Action) { y.Receipt = text })
+		_, err = tx.MoveAction(ctx, x, on, store.Why{Actor: actor, Reason: reason}, change)
 		return err
 	})
 	if err == nil {

@@ -44,6 +44,10 @@ func (s *Server) Former(ctx context.Context) (former []ops.Host, err error) {
 	if alone, err := s.alone(ctx); err != nil || !alone {
 		return nil, err
 	}
+	return s.former(ctx)
+}
+
+func (s *Server) former(ctx context.Context) (former []ops.Host, err error) {
 	hosts, err := s.store.Hosts(ctx, false)
 	for _, h := range hosts {
 		if h.Local && h.ID != s.host.Key {
@@ -59,7 +63,7 @@ func (s *Server) leaveFormer(ctx context.Context) error {
 	if alone, err := s.alone(ctx); err != nil || !alone {
 		return err
 	}
-	former, err := s.Former(ctx)
+	former, err := s.former(ctx)
 	if err != nil {
 		return err
 	}

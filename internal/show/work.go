@@ -27,7 +27,11 @@ func Workloads(p *term.Page, all []ops.Workload, now time.Time) {
 			observed += " (last seen)"
 		}
 		if w.Operation != "" {
-			observed += ", " + w.Operation + map[bool]string{true: " under way", false: " overdue"}[now.Before(w.Deadline)]
+			how := " under way"
+			if !now.Before(w.Deadline) {
+				how = " overdue"
+			}
+			observed += ", " + w.Operation + how
 		}
 		style := term.StateStyle(w.Observed)
 		if len(w.Problems) > 0 {
