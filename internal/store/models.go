@@ -51,6 +51,7 @@ type ModelCallFilter struct {
 	Use     string
 	RunID   string
 	Outcome string // failed chooses all but ok
+	Settled bool   // without those that the caller ended: they say nothing of the model
 	After   Key
 	Limit   int
 }
@@ -66,6 +67,9 @@ func (v view) ModelCalls(ctx context.Context, f ModelCallFilter) ([]ops.ModelCal
 		case c.value != "":
 			w.add(c.column+` = $?`, c.value)
 		}
+	}
+	if f.Settled {
+		w.add(`outcome <> $?`, "cancelled")
 	}
 	if f.After.ID != "" {
 		w.add(`(at_ms, id) < ($?, $?)`, f.After.Num, f.After.ID)
@@ -83,12 +87,12 @@ func (v view) ModelCalls(ctx context.Context, f ModelCallFilter) ([]ops.ModelCal
 	return all[:limit], &Key{Num: toMS(last.At), ID: last.ID}, nil
 }
 
-// LastModelCalls answers the newest call of each of some models, the oldest
-// first.
+// LastModelCalls answers of each of some models the newest call that says how
+// the model is, the oldest first. Stopping Reeve ends calls; these do not.
 func (v view) LastModelCalls(ctx context.Context, models []string) ([]ops.ModelCall, error) {
 	var last []ops.ModelCall
 	for _, m := range models {
-		page, _, err := v.ModelCalls(ctx, ModelCallFilter{Model: m, Limit: 1})
+		page, _, err := v.ModelCalls(ctx, ModelCallFilter{Model: m, Settled: true, Limit: 1})
 		if err != nil {
 			return nil, err
 		}
