@@ -59,6 +59,7 @@ type Server struct {
 	log    *slog.Logger
 	keeper Keeper
 	now    func() time.Time
+	routes http.Handler  // of what agents say
 	joins  chan struct{} // holds one for each agent that asks to join
 
 	mu     sync.Mutex
@@ -69,7 +70,7 @@ type Server struct {
 
 // NewServer makes a server; Close ends it.
 func NewServer(log *slog.Logger, keeper Keeper, now func() time.Time) *Server {
-	return &Server{log: log, keeper: keeper, now: now, joins: make(chan struct{}, joinsAtOnce), conns: map[net.Conn]bool{}}
+	return &Server{log: log, keeper: keeper, now: now, routes: uplinkRoutes(), joins: make(chan struct{}, joinsAtOnce), conns: map[net.Conn]bool{}}
 }
 
 // ForAgents answers the TLS settings for an agent, and nil for whoever is
@@ -211,9 +212,7 @@ func (s *Server) link(conn net.Conn, cert *x509.Certificate, from string) {
 	defer expiry.Stop()
 	up, done := s.keeper.Open(peer)
 	defer done()
-	routes := http.NewServeMux()
-	routes.Handle(linkpbconnect.NewUplinkHandler(up, handlerOptions...))
-	answer(session, &http.Server{Handler: routes})
+	answer(session, &http.Server{Handler: s.routes, BaseContext: inContext(up)})
 }
 
 func (s *Server) hold(c net.Conn) bool {
