@@ -140,25 +140,54 @@ func (in *Ingest) Accept(ctx context.Context, r ops.Report) error {
 			return err
 		}
 	}
-	if err := in.recall(ctx, h, r); err != nil {
+	all := seen(r)
+	if err := in.recall(ctx, h, all); err != nil {
 		return err
 	}
-	plan := h.plan(r)
-	if err := in.commit(ctx, plan, r.At); err != nil {
-		h.known = nil // What is cached may no longer be what is stored.
+	plan, err := in.carryOut(ctx, h, r, all)
+	if err != nil {
 		return err
 	}
-	h.keep(plan)
-	samples, bad := in.samples(h, r)
-	if err := in.metrics.Append(ctx, samples); err != nil {
-		in.log.Warn("samples were not stored", "samples", len(samples), "err", err)
-		bad += int64(len(samples))
-	}
-	in.count(r, plan, int64(len(samples)), bad)
+	samples, bad := in.append(ctx, h, r)
+	in.count(r, plan, samples, bad)
 	if len(plan.saves) > 0 || len(plan.events) > 0 {
 		in.changed()
 	}
 	return nil
+}
+
+// carryOut plans what a report changes and commits it.
+func (in *Ingest) carryOut(ctx context.Context, h *host, r ops.Report, all []seenBy) (*plan, error) {
+	kept := false
+	defer func() {
+		if !kept {
+			h.known = nil // What is known is no longer what is stored.
+		}
+	}()
+	p := h.plan(r, all)
+	if err := in.commit(ctx, p, r.At); err != nil {
+		return nil, err
+	}
+	h.keep(p)
+	kept = true
+	return p, nil
+}
+
+// batches are room for the samples of a report.
+var batches = sync.Pool{New: func() any { return new([]tsdb.Sample) }}
+
+// append hands the samples to the metrics store; bad counts those that it did
+// not take.
+func (in *Ingest) append(ctx context.Context, h *host, r ops.Report) (samples, bad int64) {
+	room := batches.Get().(*[]tsdb.Sample)
+	defer batches.Put(room)
+	*room, bad = in.samples((*room)[:0], h, r)
+	samples = int64(len(*room))
+	if err := in.metrics.Append(ctx, *room); err != nil {
+		in.log.Warn("samples were not stored", "samples", samples, "err", err)
+		bad += samples
+	}
+	return samples, bad
 }
 
 func (in *Ingest) count(r ops.Report, p *plan, samples, bad int64) {
@@ -173,19 +202,17 @@ func (in *Ingest) count(r ops.Report, p *plan, samples, bad int64) {
 
 // recall reads the rows of what the report sees and memory does not hold:
 // what was removed once and is back.
-func (in *Ingest) recall(ctx context.Context, h *host, r ops.Report) error {
-	for _, s := range seen(r) {
-		key := s.Key
-		key.Host = r.Host.Key
-		if h.known[key] != nil {
+func (in *Ingest) recall(ctx context.Context, h *host, all []seenBy) error {
+	for _, s := range all {
+		if h.known[s.Key] != nil {
 			continue
 		}
-		old, thing, ok, err := in.store.ResourceByKey(ctx, key)
+		old, thing, ok, err := in.store.ResourceByKey(ctx, s.Key)
 		if err != nil {
 			return err
 		}
 		if ok {
-			h.known[key] = newEntry(old, thing)
+			h.known[s.Key] = newEntry(old, thing)
 		}
 	}
 	return nil
@@ -235,12 +262,6 @@ func (h *host) keep(p *plan) {
 	for _, s := range p.saves {
 		s.resource.Version++
 		s.entry.resource, s.entry.thing = s.resource, s.thing
-		h.known[s.resource.Key] = s.entry
-	}
-	for key, e := range p.entries {
-		h.known[key] = e
-	}
-	for _, s := range p.saves {
 		if s.resource.Presence == ops.Removed {
 			delete(h.known, s.resource.Key)
 		}
@@ -254,8 +275,9 @@ var placeLabel = map[ops.Kind]string{
 	ops.KindCheck: "check", ops.KindGPU: "gpu", ops.KindCertificate: "listener", ops.KindComponent: "component",
 }
 
-// samples attributes the report's samples; bad counts those that cannot be.
-func (in *Ingest) samples(h *host, r ops.Report) (all []tsdb.Sample, bad int64) {
+// samples adds the report's samples to all, attributed; bad counts those that
+// cannot be.
+func (in *Ingest) samples(all []tsdb.Sample, h *host, r ops.Report) (_ []tsdb.Sample, bad int64) {
 	for _, o := range r.Observations {
 		all = slices.Grow(all, len(o.Samples))
 		refs := h.refs[o.Collector]

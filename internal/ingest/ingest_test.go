@@ -82,6 +82,42 @@ func docker(seen ...ops.Sighting) ops.Observation {
 	return ops.Observation{Collector: "docker", Sightings: seen, Complete: []ops.Kind{ops.KindContainer, ops.KindService}}
 }
 
+// ending is a context that ends after it was first asked.
+type ending struct {
+	context.Context
+	asked bool
+}
+
+func (e *ending) Err() error {
+	if !e.asked {
+		e.asked = true
+		return nil
+	}
+	return context.Canceled
+}
+
+func (e *ending) Done() <-chan struct{} {
+	over := make(chan struct{})
+	close(over)
+	return over
+}
+
+func TestWhatWasNotCommittedIsNotKnown(t *testing.T) {
+	each(t, func(b *bench) {
+		b.accept(docker(container("web", "1", ops.Attrs{"state": "running"})))
+		exited := docker(container("web", "1", ops.Attrs{"state": "exited"}))
+		report := ops.Report{Host: host, At: b.at.Add(time.Second), Observations: []ops.Observation{exited}}
+		if err := b.in.Accept(&ending{Context: b.t.Context()}, report); err == nil {
+			b.t.Fatal("the report was accepted")
+		}
+		b.accept(docker(container("web", "1", ops.Attrs{"state": "exited"})))
+		moves, err := b.store.Transitions(b.t.Context(), store.TransitionFilter{Object: "resource", ObjectID: b.only(ops.KindContainer).ID})
+		if err != nil || len(moves) != 2 || moves[1].Verb != "change" || moves[1].Facts["state"] != "running -> exited" {
+			b.t.Fatalf("%+v %v", moves, err)
+		}
+	})
+}
+
 func TestAResourceAppearsChangesVanishesAndReturns(t *testing.T) {
 	each(t, func(b *bench) {
 		b.accept(docker(container("web", "1", ops.Attrs{"state": "running"})))

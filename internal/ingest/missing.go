@@ -19,21 +19,18 @@ func (h *host) missing(p *plan, r ops.Report, o ops.Observation) {
 	for _, k := range o.Complete {
 		whole[k] = true
 	}
-	listed := map[ops.ResourceKey]bool{}
-	for _, s := range o.Sightings {
-		key := s.Key
-		key.Host = r.Host.Key
-		listed[key] = true
-	}
 	for key, e := range h.known { // of this host only
 		x := e.resource
-		if !whole[x.Kind] || !owns(o.Collector, key.Source) || listed[key] || p.seen[key] || x.Presence == ops.Removed {
+		if !whole[x.Kind] || !owns(o.Collector, key.Source) || x.Presence == ops.Removed {
+			continue
+		}
+		if _, seen := p.seen[key]; seen {
 			continue
 		}
 		was := x.Presence
 		x.Presence = map[ops.Presence]ops.Presence{ops.Present: ops.Absent, ops.Absent: ops.Removed}[was]
 		verb := map[ops.Presence]string{ops.Absent: "vanish", ops.Removed: "remove"}[x.Presence]
-		p.seen[key] = true
+		p.seen[key] = gone
 		p.saves = append(p.saves, save{entry: e, resource: x, thing: e.thing, transition: &ops.Transition{
 			Actor: "ingest", Verb: verb, Object: "resource", ObjectID: x.ID, From: string(was), To: string(x.Presence),
 			Reason: "missing from the complete list of collector " + o.Collector,
@@ -52,9 +49,9 @@ func (h *host) happened(p *plan, r ops.Report, o ops.Observation) {
 	for _, e := range o.Events {
 		key := e.Resource
 		key.Host = r.Host.Key
-		id := h.idOf(p, key)
+		id := h.idOf(key)
 		if id == "" {
-			id = h.idOf(p, r.Host.HostResource())
+			id = h.idOf(r.Host.HostResource())
 		}
 		e.Text = redact.Line(e.Text, 1000)
 		facts := make(map[string]string, len(e.Facts))

@@ -39,14 +39,18 @@ func newEntry(r ops.Resource, thing string) *entry {
 	return &entry{resource: r, thing: thing, touched: r.ObservedAt, parts: map[string]ops.Attrs{stored: r.Observed}}
 }
 
-// A plan is what one report changes.
+// A plan is what one report changes in the store. What is known of the host
+// has changed when it is made: where it is not carried out, that is void.
 type plan struct {
 	saves   []save
 	touches []string
 	events  []store.StoredEvent
-	entries map[ops.ResourceKey]*entry // seen in this report, new ones included
-	seen    map[ops.ResourceKey]bool
+	// seen is where in the report a thing is first; gone for one that is
+	// not where it should be.
+	seen map[ops.ResourceKey]int
 }
+
+const gone = -1
 
 type save struct {
 	entry      *entry
@@ -55,22 +59,20 @@ type save struct {
 	transition *ops.Transition
 }
 
-func (h *host) plan(r ops.Report) *plan {
-	p := &plan{entries: map[ops.ResourceKey]*entry{}, seen: map[ops.ResourceKey]bool{}}
-	sightings := map[ops.ResourceKey]ops.Sighting{}
-	var order []ops.ResourceKey
-	for _, s := range seen(r) {
-		s.Key.Host = r.Host.Key // an agent speaks of its own host only
-		merged, again := sightings[s.Key]
-		if !again {
-			order = append(order, s.Key)
-			merged = s.Sighting
+func (h *host) plan(r ops.Report, all []seenBy) *plan {
+	p := &plan{seen: make(map[ops.ResourceKey]int, len(all))}
+	for i, s := range all {
+		if first, again := p.seen[s.Key]; again {
+			all[first].Sighting = mergeSighting(all[first].Sighting, s.Sighting)
+		} else {
+			p.seen[s.Key] = i
 		}
-		sightings[s.Key] = mergeSighting(merged, s.Sighting)
-		h.part(p, s)
+		h.part(s)
 	}
-	for _, key := range order {
-		h.judge(p, r, sightings[key])
+	for i, s := range all {
+		if p.seen[s.Key] == i {
+			h.judge(p, r, s.Sighting)
+		}
 	}
 	for _, o := range r.Observations {
 		h.missing(p, r, o)
@@ -84,25 +86,35 @@ type seenBy struct {
 	collector string
 }
 
-// seen answers what a report sees, first the host that it is from.
+// seen answers what a report sees, first the host that it is from. An agent
+// speaks of its own host only.
 func seen(r ops.Report) []seenBy {
-	s := []seenBy{{hostSighting(r.Host), "report"}}
+	n := 1
+	for _, o := range r.Observations {
+		n += len(o.Sightings)
+	}
+	s := append(make([]seenBy, 0, n), seenBy{hostSighting(r.Host), "report"})
 	for _, o := range r.Observations {
 		for _, x := range o.Sightings {
+			x.Key.Host = r.Host.Key
 			s = append(s, seenBy{x, o.Collector})
 		}
 	}
 	// Parents first, so that a child finds its parent's ID.
-	rank := map[ops.Kind]int{ops.KindHost: 0, ops.KindProject: 1, ops.KindService: 2}
-	slices.SortStableFunc(s, func(a, b seenBy) int { return kindRank(rank, a.Kind) - kindRank(rank, b.Kind) })
+	slices.SortStableFunc(s, func(a, b seenBy) int { return kindRank(a.Kind) - kindRank(b.Kind) })
 	return s
 }
 
-func kindRank(rank map[ops.Kind]int, k ops.Kind) int {
-	if n, ok := rank[k]; ok {
-		return n
+func kindRank(k ops.Kind) int {
+	switch k {
+	case ops.KindHost:
+		return 0
+	case ops.KindProject:
+		return 1
+	case ops.KindService:
+		return 2
 	}
-	return len(rank)
+	return 3
 }
 
 func hostSighting(h ops.HostIdentity) ops.Sighting {
@@ -125,18 +137,12 @@ func mergeSighting(a, b ops.Sighting) ops.Sighting {
 	return a
 }
 
-// part remembers what one collector saw of a resource. The entry is a copy
-// until the plan is committed.
-func (h *host) part(p *plan, s seenBy) {
-	e := p.entries[s.Key]
+// part remembers what one collector saw of a resource.
+func (h *host) part(s seenBy) {
+	e := h.known[s.Key]
 	if e == nil {
-		if old := h.known[s.Key]; old != nil {
-			copied := *old
-			e = &copied
-		} else {
-			e = &entry{parts: map[string]ops.Attrs{}, moved: true}
-		}
-		p.entries[s.Key] = e
+		e = &entry{parts: map[string]ops.Attrs{}, moved: true}
+		h.known[s.Key] = e
 	}
 	// Hosts and disks are seen by several collectors, each at its own pace;
 	// of anything else the one that sees it knows all.
@@ -145,8 +151,7 @@ func (h *host) part(p *plan, s seenBy) {
 	if was, ok := e.parts[s.collector]; ok && !whole && maps.Equal(was, s.Observed) {
 		return
 	}
-	e.parts, e.moved = maps.Clone(e.parts), true
-	e.parts[s.collector] = s.Observed
+	e.parts[s.collector], e.moved = s.Observed, true
 	if whole {
 		delete(e.parts, stored)
 	}
@@ -154,16 +159,13 @@ func (h *host) part(p *plan, s seenBy) {
 
 // judge compares a sighting with what is known and plans the write.
 func (h *host) judge(p *plan, r ops.Report, s ops.Sighting) {
-	key := s.Key
-	key.Host = r.Host.Key
-	e := p.entries[key]
-	p.seen[key] = true
+	e := h.known[s.Key]
 	next := e.resource
 	isNew := next.ID == ""
 	if isNew {
-		next = ops.Resource{ID: ops.NewID(ops.ResourceID), Key: key, Kind: s.Kind, FirstSeen: r.At, Generation: 1}
+		next = ops.Resource{ID: ops.NewID(ops.ResourceID), Key: s.Key, Kind: s.Kind, FirstSeen: r.At, Generation: 1}
 	}
-	hostID, parentID := h.hostID(p, r, next), h.parentID(p, r, s)
+	hostID, parentID := h.hostID(r, next), h.parentID(r, s)
 	if !isNew && e.settled(s) && next.HostName == r.Host.Name && next.HostID == hostID && next.ParentID == parentID {
 		e.unchanged(p, r.At)
 		return
@@ -213,14 +215,14 @@ func (e *entry) observed() ops.Attrs {
 	return union
 }
 
-func (h *host) hostID(p *plan, r ops.Report, self ops.Resource) string {
+func (h *host) hostID(r ops.Report, self ops.Resource) string {
 	if self.Kind == ops.KindHost {
 		return self.ID
 	}
-	return h.idOf(p, r.Host.HostResource())
+	return h.idOf(r.Host.HostResource())
 }
 
-func (h *host) parentID(p *plan, r ops.Report, s ops.Sighting) string {
+func (h *host) parentID(r ops.Report, s ops.Sighting) string {
 	if s.Kind == ops.KindHost {
 		return ""
 	}
@@ -229,16 +231,13 @@ func (h *host) parentID(p *plan, r ops.Report, s ops.Sighting) string {
 		parent = r.Host.HostResource()
 	}
 	parent.Host = r.Host.Key
-	if id := h.idOf(p, parent); id != "" {
+	if id := h.idOf(parent); id != "" {
 		return id
 	}
-	return h.idOf(p, r.Host.HostResource())
+	return h.idOf(r.Host.HostResource())
 }
 
-func (h *host) idOf(p *plan, key ops.ResourceKey) string {
-	if e := p.entries[key]; e != nil && e.resource.ID != "" {
-		return e.resource.ID
-	}
+func (h *host) idOf(key ops.ResourceKey) string {
 	if e := h.known[key]; e != nil {
 		return e.resource.ID
 	}
