@@ -83,8 +83,12 @@ func (e *estate) fresh(ctx context.Context, head int64) (bool, error) {
 	case e.head >= head && now.Sub(e.checked) < estateAge:
 		return true, nil
 	}
-	versions, err := e.deps.Store.ResourceVersions(ctx)
-	if err != nil || len(versions) != len(e.now.resources) {
+	same, n := true, 0
+	err := e.deps.Store.EachVersion(ctx, func(id string, version int64, _ time.Time) {
+		r := e.now.byID[id]
+		same, n = same && r != nil && r.Version == version, n+1
+	})
+	if err != nil || !same || n != len(e.now.resources) {
 		return false, err
 	}
 	heard, err := e.deps.Store.HostsHeard(ctx)
@@ -93,11 +97,6 @@ func (e *estate) fresh(ctx context.Context, head int64) (bool, error) {
 	}
 	for id, h := range heard {
 		if r := e.now.byID[id]; r != nil && r.Reachable != string(h.State) {
-			return false, nil
-		}
-	}
-	for id, version := range versions {
-		if r := e.now.byID[id]; r == nil || r.Version != version {
 			return false, nil
 		}
 	}

@@ -202,22 +202,23 @@ func (v view) CountResources(ctx context.Context) (map[ops.Kind]int64, error) {
 	return counts, err
 }
 
-// ResourceVersions answers the version of every resource that is not removed,
-// for whoever keeps a copy.
-func (v view) ResourceVersions(ctx context.Context) (map[string]int64, error) {
-	rows, err := v.q.QueryContext(ctx, `SELECT id, version FROM resource WHERE presence <> 'removed'`)
+// EachVersion tells of every resource that is not removed its version, and
+// when it was seen last, which changes no version; for whoever keeps a copy.
+func (v view) EachVersion(ctx context.Context, tell func(id string, version int64, observed time.Time)) error {
+	rows, err := v.q.QueryContext(ctx, `SELECT id, version, observed_ms FROM resource WHERE presence <> 'removed'`)
 	if err != nil {
-		return nil, fmt.Errorf("read versions of resources: %w", err)
+		return fmt.Errorf("read versions of resources: %w", err)
 	}
-	versions := map[string]int64{}
 	_, err = collectRows(rows, func(r *sql.Rows) (struct{}, error) {
 		var id string
-		var version int64
-		err := r.Scan(&id, &version)
-		versions[id] = version
+		var version, observed int64
+		err := r.Scan(&id, &version, &observed)
+		if err == nil {
+			tell(id, version, fromMS(observed))
+		}
 		return struct{}{}, err
 	})
-	return versions, err
+	return err
 }
 
 // SaveResource inserts a resource or writes what was seen of it: name, kind,

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"reeve/internal/ops"
@@ -64,33 +65,53 @@ func (s *scene) follow(ctx context.Context, st *store.Store) error {
 	if s.byID == nil {
 		return s.readAll(ctx, st)
 	}
-	versions, err := st.ResourceVersions(ctx)
+	var changed []string
+	before, met := len(s.byID), 0
+	err := st.EachVersion(ctx, func(id string, version int64, observed time.Time) {
+		r, known := s.byID[id]
+		if known {
+			met++
+		}
+		switch {
+		case !known || r.Version != version:
+			changed = append(changed, id)
+		case !r.ObservedAt.Equal(observed):
+			r.ObservedAt = observed
+			s.byID[r.ID] = r
+		}
+	})
 	if err != nil {
 		return err
 	}
-	var changed []string
-	for id, version := range versions {
-		if s.byID[id].Version != version {
-			changed = append(changed, id)
-		}
-	}
-	before := len(s.byID)
-	for id := range s.byID {
-		if _, ok := versions[id]; !ok {
-			delete(s.byID, id)
-		}
-	}
-	gone := len(s.byID) != before
 	if len(changed) > manyChanges {
 		return s.readAll(ctx, st)
 	}
-	before = len(s.byID)
-	if err := s.readSome(ctx, st, changed); err != nil {
-		return err
+	if met < before {
+		if err := s.drop(ctx, st); err != nil {
+			return err
+		}
 	}
-	if gone || len(changed) > 0 || len(s.byID) != before {
+	for _, id := range changed {
+		r, err := st.Resource(ctx, id)
+		if err != nil {
+			return err
+		}
+		s.put(r)
+	}
+	if met < before || len(changed) > 0 {
 		s.index()
 	}
+	return nil
+}
+
+// drop forgets what is removed.
+func (s *scene) drop(ctx context.Context, st *store.Store) error {
+	here := make(map[string]bool, len(s.byID))
+	err := st.EachVersion(ctx, func(id string, _ int64, _ time.Time) { here[id] = true })
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(s.byID, func(id string, _ ops.Resource) bool { return !here[id] })
 	return nil
 }
 
@@ -104,29 +125,6 @@ func (s *scene) readAll(ctx context.Context, st *store.Store) error {
 		s.put(r)
 	}
 	s.index()
-	return nil
-}
-
-// readSome reads what changed, and every component: detectors of silence look
-// at when those were seen, which changes no version.
-func (s *scene) readSome(ctx context.Context, st *store.Store, changed []string) error {
-	components, _, err := st.Resources(ctx, store.ResourceFilter{All: true, Kinds: []string{string(ops.KindComponent)}})
-	if err != nil {
-		return err
-	}
-	for _, r := range components {
-		s.put(r)
-	}
-	for _, id := range changed {
-		if s.byID[id].Kind == ops.KindComponent {
-			continue
-		}
-		r, err := st.Resource(ctx, id)
-		if err != nil {
-			return err
-		}
-		s.put(r)
-	}
 	return nil
 }
 
