@@ -108,15 +108,12 @@ func (v Verdict) With(s ...ops.Series) Verdict {
 	return v
 }
 
-// Fact adds a fact to a verdict.
+// Fact adds a fact to a verdict, and to those that it was made of.
 func (v Verdict) Fact(name, format string, args ...any) Verdict {
-	facts := map[string]string{name: fmt.Sprintf(format, args...)}
-	for k, x := range v.Facts {
-		if _, ok := facts[k]; !ok {
-			facts[k] = x
-		}
+	if v.Facts == nil {
+		v.Facts = map[string]string{}
 	}
-	v.Facts = facts
+	v.Facts[name] = fmt.Sprintf(format, args...)
 	return v
 }
 
