@@ -27,7 +27,9 @@ const outOfOrder = time.Hour
 
 const (
 	rawBlock    = 2 * time.Hour
-	rollupBlock = 24 * time.Hour
+	rollupBlock = 2 * time.Hour
+	// stripes are the parts that the series of a head are locked in.
+	stripes = 1 << 10
 	// rawShare is the part of MaxSize that raw samples may take.
 	rawShare = 0.75
 )
@@ -110,14 +112,14 @@ func (e *embedded) rawOptions() *promtsdb.Options {
 	return o
 }
 
-// rollupOptions make long blocks: a series has only 288 samples a day.
+// rollupOptions merge to long blocks: a series has only 288 samples a day.
 func (e *embedded) rollupOptions() *promtsdb.Options {
 	o := e.commonOptions()
 	keep := e.db.opts.RollupRetention
 	o.RetentionDuration = keep.Milliseconds()
 	o.MaxBytes = e.db.opts.MaxSize - int64(float64(e.db.opts.MaxSize)*rawShare)
 	o.MinBlockDuration = rollupBlock.Milliseconds()
-	o.MaxBlockDuration = max(rollupBlock, keep/10).Milliseconds()
+	o.MaxBlockDuration = max(24*time.Hour, keep/10).Milliseconds()
 	return o
 }
 
@@ -129,7 +131,7 @@ func (e *embedded) commonOptions() *promtsdb.Options {
 	o.WALCompression = compression.Snappy
 	o.WALSegmentSize = 16 << 20
 	o.MaxBlockChunkSegmentSize = 32 << 20
-	o.StripeSize = 1 << 10
+	o.StripeSize = stripes
 	o.HeadChunksWriteBufferSize = chunks.MinWriteBufferSize
 	if e.db.opts.blockReload > 0 {
 		o.BlockReloadInterval = e.db.opts.blockReload

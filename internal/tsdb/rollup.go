@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
-	"github.com/prometheus/prometheus/storage"
+	promtsdb "github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
@@ -28,14 +28,14 @@ const (
 )
 
 const (
-	// rollupSpan is how much is read at once when much is missing.
-	rollupSpan = time.Hour
-	// rollupBatch is how many roll-ups are written at once.
+	// rollupBatch is how many roll-ups are committed at once.
 	rollupBatch = 20_000
+	// rollupSeries is how many series of roll-ups one block is made of.
+	rollupSeries = 40_000
 	// rollupPoint is the series whose newest sample says up to when roll-ups
-	// are complete. It is written last, so after a crash the span that was
-	// under way is done again; what of it is there already is refused as out
-	// of order or is the same.
+	// are complete. It is in the last block of a span, so after a crash the
+	// span that was under way is done again; what of it is there already is
+	// the same.
 	rollupPoint = "reeve_rollup_complete"
 )
 
@@ -62,79 +62,108 @@ func (db *DB) Rollup(ctx context.Context) error {
 func (e *embedded) rollUp(ctx context.Context, now time.Time) error {
 	e.rollLock.Lock()
 	defer e.rollLock.Unlock()
-	for ctx.Err() == nil {
-		done, err := e.rollSpan(ctx, now)
-		if err != nil || done {
-			return err
+	spans, err := e.missingRollups(ctx, now)
+	if err != nil || len(spans) == 0 {
+		return err
+	}
+	for i, span := range spans {
+		if err = e.rollSpan(ctx, span, i == len(spans)-1); err != nil {
+			break
 		}
 	}
-	return ctx.Err()
+	return errors.Join(err, e.takeIn(spans))
 }
 
-// rollSpan makes the next span of roll-ups; done says that it was the last.
-func (e *embedded) rollSpan(ctx context.Context, now time.Time) (done bool, err error) {
+// missingRollups answers the spans of roll-ups that are missing, each of a
+// block. A block is made when all of it can be.
+func (e *embedded) missingRollups(ctx context.Context, now time.Time) (spans []window, err error) {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
 	if e.usable() != nil || e.writable() != nil {
-		return true, nil // Nothing to do until there is room; the state says why.
+		return nil, nil // Nothing to do until there is room; the state says why.
 	}
 	oldest := oldestOf(e.raw)
 	if oldest == math.MaxInt64 {
-		return true, nil
+		return nil, nil
 	}
 	rolled, _, err := e.rolledUpTo(ctx)
 	if err != nil {
-		return true, err
+		return nil, err
 	}
+	step, block := rollupStep.Milliseconds(), rollupBlock.Milliseconds()
 	// How late a sample may be counts from the newest one, so an estate that
 	// fell silent may still send what is older than the wall clock allows.
 	newest := min(now.UnixMilli(), newestOf(e.raw))
-	target := floor(newest-outOfOrder.Milliseconds(), rollupStep.Milliseconds())
+	target := floor(newest-outOfOrder.Milliseconds(), step)
 	// What is older than raw samples are kept cannot be made any more.
 	kept := now.Add(-e.db.opts.Retention).UnixMilli()
-	from := max(rolled, floor(max(oldest-1, kept), rollupStep.Milliseconds()))
-	to := min(from+rollupSpan.Milliseconds(), target)
-	if from >= to {
-		return true, nil
+	for from := max(rolled, floor(max(oldest-1, kept), step)); from < target; {
+		// A block has the roll-ups that end in it.
+		to := floor(from+step, block) + block - step
+		if to > target {
+			if !e.db.opts.rollPartly {
+				break
+			}
+			to = target
+		}
+		spans = append(spans, window{from + 1, to})
+		from = to
 	}
-	w := rollupWriter{e: e, ctx: ctx, steps: map[int64]*tally{}}
-	if err := w.span(window{from + 1, to}); err != nil {
-		return true, err
+	return spans, nil
+}
+
+// rollSpan makes the roll-ups of a span. The last of several says how far they
+// are complete, the others only when they hold any.
+func (e *embedded) rollSpan(ctx context.Context, span window, last bool) error {
+	e.gate.RLock()
+	defer e.gate.RUnlock()
+	if err := e.writable(); err != nil {
+		return err
 	}
-	return to >= target, nil
+	w := rollupWriter{block: blockWriter{e: e, ctx: ctx, from: span.from - 1 + rollupStep.Milliseconds()}, steps: map[int64]*tally{}}
+	// Everything has a name; the matcher is there because one is needed.
+	all := []*labels.Matcher{labels.MustNewMatcher(labels.MatchNotEqual, labels.MetricName, "")}
+	err := each(ctx, e.raw, span, all, w.series)
+	if err == nil && (last || w.any) {
+		err = w.block.put(labels.FromStrings(labels.MetricName, rollupPoint), []int64{span.to}, func(int) float64 { return 1 })
+	}
+	if err == nil {
+		err = w.block.write()
+	} else {
+		err = errors.Join(err, w.block.end())
+	}
+	return e.unwritten(err)
+}
+
+// unwritten explains why roll-ups could not be written.
+func (e *embedded) unwritten(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isFull(err):
+		return e.failed(err)
+	}
+	return fmt.Errorf("write roll-ups: %w", err)
+}
+
+// takeIn lets the database see the blocks that were written for spans. What is
+// in its head, where earlier versions kept roll-ups, becomes a block as well.
+func (e *embedded) takeIn(spans []window) error {
+	e.gate.RLock()
+	defer e.gate.RUnlock()
+	if err := e.usable(); err != nil {
+		return err
+	}
+	head := e.rollup.Head()
+	from, to := min(spans[0].from, head.MinTime()), max(spans[len(spans)-1].to, head.MaxTime())
+	return e.unwritten(e.rollup.CompactHead(promtsdb.NewRangeHead(head, from, to)))
 }
 
 // rollupWriter writes the roll-ups of a span series by series.
 type rollupWriter struct {
-	e     *embedded
-	ctx   context.Context
-	app   storage.Appender
-	wrote int
+	block blockWriter
+	any   bool
 	steps map[int64]*tally
-}
-
-func (w *rollupWriter) span(span window) error {
-	w.app = w.e.rollup.Appender(w.ctx)
-	// Everything has a name; the matcher is there because one is needed.
-	all := []*labels.Matcher{labels.MustNewMatcher(labels.MatchNotEqual, labels.MetricName, "")}
-	err := each(w.ctx, w.e.raw, span, all, w.series)
-	if err == nil {
-		err = w.put(labels.FromStrings(labels.MetricName, rollupPoint), span.to, 1)
-	}
-	if err != nil {
-		return w.failed(errors.Join(err, w.app.Rollback()))
-	}
-	if err := w.app.Commit(); err != nil {
-		return w.failed(err)
-	}
-	return nil
-}
-
-func (w *rollupWriter) failed(err error) error {
-	if isFull(err) {
-		return w.e.failed(err)
-	}
-	return fmt.Errorf("write roll-ups: %w", err)
 }
 
 func (w *rollupWriter) series(ls labels.Labels, it chunkenc.Iterator) error {
@@ -169,6 +198,7 @@ func (w *rollupWriter) write(ls labels.Labels, order []int64) error {
 	if isRollup(metric) {
 		return nil // A roll-up that was written to us from elsewhere.
 	}
+	w.any = true
 	b := labels.NewBuilder(ls)
 	parts := []struct {
 		name string
@@ -181,27 +211,12 @@ func (w *rollupWriter) write(ls labels.Labels, order []int64) error {
 	}
 	for _, part := range parts {
 		named := b.Set(labels.MetricName, metric+part.name).Labels()
-		for _, end := range order {
-			if err := w.put(named, end, part.of(w.steps[end])); err != nil {
-				return err
-			}
+		if err := w.block.put(named, order, func(i int) float64 { return part.of(w.steps[order[i]]) }); err != nil {
+			return err
 		}
 	}
-	if w.wrote < rollupBatch {
-		return nil
-	}
-	w.wrote = 0
-	if err := w.app.Commit(); err != nil {
-		return err
-	}
-	w.app = w.e.rollup.Appender(w.ctx)
-	return nil
-}
-
-func (w *rollupWriter) put(ls labels.Labels, at int64, v float64) error {
-	w.wrote++
-	if _, err := w.app.Append(0, ls, at, v); err != nil && !unwelcome(err) {
-		return err
+	if w.block.full() {
+		return w.block.write()
 	}
 	return nil
 }
@@ -214,7 +229,7 @@ func (e *embedded) rolledUpTo(ctx context.Context) (point int64, ok bool, err er
 	}
 	m := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, rollupPoint)
 	// The point is never far behind the newest roll-up: one span at most.
-	w := window{newest - 2*rollupSpan.Milliseconds(), newest}
+	w := window{newest - 2*rollupBlock.Milliseconds(), newest}
 	err = each(ctx, e.rollup, w, []*labels.Matcher{m}, func(_ labels.Labels, it chunkenc.Iterator) error {
 		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
 			at, _ := it.At()

@@ -2,6 +2,7 @@ package tsdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -72,7 +73,7 @@ func TestRollupsEqualBruteForce(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		db, err := Open(t.Context(), slog.New(slog.DiscardHandler), Options{Dir: dir, BallastSize: 1 << 20})
+		db, err := Open(t.Context(), slog.New(slog.DiscardHandler), Options{Dir: dir, BallastSize: 1 << 20, rollPartly: true})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -194,16 +195,17 @@ func TestHalfARollupIsDoneAgain(t *testing.T) {
 	from := at.Add(-6 * time.Hour)
 	all := fill(t, db, db.Ref("h", "r", "m", nil), from, at, 15*time.Second, wave)
 	e := db.back.(*embedded)
-	w := rollupWriter{e: e, ctx: t.Context(), steps: map[int64]*tally{}, app: e.rollup.Appender(t.Context())}
 	start := from.Truncate(rollupStep).UnixMilli()
+	half := []window{{start + 1, start + time.Hour.Milliseconds()}}
+	w := rollupWriter{block: blockWriter{e: e, ctx: t.Context(), from: half[0].from}, steps: map[int64]*tally{}}
 	ms, err := selection{metrics: []string{"m"}}.matchers()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := each(t.Context(), e.raw, window{start + 1, start + time.Hour.Milliseconds()}, ms, w.series); err != nil {
+	if err := each(t.Context(), e.raw, half[0], ms, w.series); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.app.Commit(); err != nil {
+	if err := errors.Join(w.block.write(), e.takeIn(half)); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Rollup(t.Context()); err != nil {

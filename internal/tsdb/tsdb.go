@@ -68,6 +68,7 @@ type Options struct {
 	QueueSamples int
 
 	blockReload time.Duration // tests only: how soon retention acts
+	rollPartly  bool          // tests only: roll-ups that do not fill a block are made as well
 	ahead       time.Duration // tests only: replaces maxAhead
 }
 

@@ -20,7 +20,7 @@ func testLog(t testing.TB) *slog.Logger {
 // open opens a store in dir that is closed when the test ends.
 func open(t testing.TB, dir string, change ...func(*Options)) *DB {
 	t.Helper()
-	opts := Options{Dir: dir, BallastSize: 1 << 20}
+	opts := Options{Dir: dir, BallastSize: 1 << 20, rollPartly: true}
 	for _, f := range change {
 		f(&opts)
 	}
