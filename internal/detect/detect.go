@@ -28,6 +28,9 @@ type Definition struct {
 	// only the newest reading, at most Stale old.
 	Metrics []string
 	Window  time.Duration
+	// Step is of which only the newest reading within Window counts; zero
+	// means all. A window of hours needs one: it is kept in memory.
+	Step time.Duration
 	// Events are the events it reads within Window.
 	Events []ops.EventType
 	// Hold is how long the verdict must be Bad before a finding opens, Clear

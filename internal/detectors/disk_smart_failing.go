@@ -21,6 +21,7 @@ var _ = all.Add(detect.Definition{
 		"disk_media_errors_count", "disk_reallocated_count", "disk_spare_ratio",
 	},
 	Window: 3 * time.Hour, // SMART is read rarely
+	Step:   5 * time.Minute,
 	Thresholds: []detect.Threshold{
 		{Name: "pending", Default: 1, Unit: "sectors", Doc: "Sectors that could not be read and wait to be written over."},
 		{Name: "uncorrectable", Default: 1, Unit: "sectors", Doc: "Sectors that could not be corrected."},

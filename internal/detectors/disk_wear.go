@@ -16,6 +16,7 @@ var _ = all.Add(detect.Definition{
 	Role:       detect.Hardware,
 	Metrics:    []string{"disk_wear_ratio"},
 	Window:     3 * time.Hour, // SMART is read rarely
+	Step:       5 * time.Minute,
 	Thresholds: steps("percent", 80, 95, 0),
 	Eval:       diskWear,
 	Causes: []string{

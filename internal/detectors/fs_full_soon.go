@@ -19,6 +19,7 @@ var _ = all.Add(detect.Definition{
 	Future:  true,
 	Metrics: []string{"fs_used_ratio", "fs_size_bytes"},
 	Window:  6 * time.Hour,
+	Step:    2 * time.Minute,
 	Hold:    10 * time.Minute,
 	Clear:   30 * time.Minute,
 	Thresholds: []detect.Threshold{

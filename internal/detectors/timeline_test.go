@@ -86,9 +86,13 @@ func verdict(t *testing.T, d detect.Definition, s scene, now time.Time, limits m
 	for _, x := range s.series {
 		cut := ops.Series{Metric: x.Metric, Labels: x.Labels}
 		for _, p := range x.Points {
-			if !p.At.After(now) && !p.At.Before(now.Add(-back)) {
-				cut.Points = append(cut.Points, p)
+			if p.At.After(now) || p.At.Before(now.Add(-back)) {
+				continue
 			}
+			if n := len(cut.Points); n > 0 && d.Step > 0 && cut.Points[n-1].At.Truncate(d.Step).Equal(p.At.Truncate(d.Step)) {
+				cut.Points = cut.Points[:n-1]
+			}
+			cut.Points = append(cut.Points, p)
 		}
 		if n := len(cut.Points); n > 0 && d.Window == 0 {
 			cut.Points = cut.Points[n-1:]
@@ -209,6 +213,9 @@ func TestDefinitionsAreWhole(t *testing.T) {
 		}
 		if len(d.Events) > 0 && d.Window == 0 {
 			t.Errorf("%s reads events but has no window", d.Name)
+		}
+		if len(d.Metrics) > 0 && d.Window > time.Hour && d.Step < time.Minute {
+			t.Errorf("%s keeps every sample of %s in memory: it needs a step", d.Name, short(d.Window))
 		}
 		for _, k := range d.Kinds {
 			if !ops.ValidKind(k) {

@@ -52,12 +52,17 @@ func (db *DB) Query(ctx context.Context, expr string, at time.Time) ([]ops.Serie
 	return db.Series(ctx, expr, at, at, 0)
 }
 
-// Recent answers every raw sample of the metrics from from to to, by resource,
-// for detectors. The label maps are shared: do not write to them.
-func (db *DB) Recent(ctx context.Context, metrics []string, from, to time.Time) (map[string][]ops.Series, error) {
+// Recent answers the raw samples of the metrics from from to to, by resource,
+// for detectors: all, or the newest of each step. The label maps are shared: do
+// not write to them.
+func (db *DB) Recent(ctx context.Context, metrics []string, from, to time.Time, step time.Duration) (map[string][]ops.Series, error) {
 	all := map[string][]ops.Series{}
-	err := db.EachRecent(ctx, metrics, from, to, func(resource string, s ops.Series) error {
-		all[resource] = append(all[resource], s)
+	if len(metrics) == 0 {
+		return all, nil
+	}
+	err := db.back.scan(ctx, selection{metrics: metrics, from: from, to: to, step: step}, func(f found) error {
+		resource := f.labels.Get(ResourceLabel)
+		all[resource] = append(all[resource], ops.Series{Metric: f.labels.Get(labels.MetricName), Labels: ownLabels(f.labels), Points: f.points})
 		return nil
 	})
 	if err != nil {
@@ -69,23 +74,20 @@ func (db *DB) Recent(ctx context.Context, metrics []string, from, to time.Time) 
 	return all, nil
 }
 
-// EachRecent is Recent without holding everything in memory: it calls yield
-// for one series after the other, in no order.
-func (db *DB) EachRecent(ctx context.Context, metrics []string, from, to time.Time, yield func(resource string, s ops.Series) error) error {
-	if len(metrics) == 0 {
-		return nil
-	}
-	return db.back.scan(ctx, selection{metrics: metrics, from: from, to: to}, func(f found) error {
-		resource := f.labels.Get(ResourceLabel)
-		s := ops.Series{Metric: f.labels.Get(labels.MetricName), Labels: ownLabels(f.labels), Points: f.points}
-		return yield(resource, s)
-	})
-}
-
 // selection says which raw series of resources to read. No metrics means all.
 type selection struct {
 	metrics  []string
 	from, to time.Time
+	step     time.Duration // of which only the newest sample counts; zero for all
+}
+
+// add adds a point to those of a series, the oldest first.
+func (s selection) add(points []ops.Point, p ops.Point) []ops.Point {
+	if n := len(points); n > 0 && s.step > 0 && points[n-1].At.Truncate(s.step).Equal(p.At.Truncate(s.step)) {
+		points[n-1] = p
+		return points
+	}
+	return append(points, p)
 }
 
 // found is a series that a selection found.

@@ -46,7 +46,7 @@ func (e *embedded) scan(ctx context.Context, sel selection, yield func(found) er
 			}
 			at, v := it.At()
 			if !value.IsStaleNaN(v) {
-				points = append(points, ops.Point{At: time.UnixMilli(at), Value: v})
+				points = sel.add(points, ops.Point{At: time.UnixMilli(at), Value: v})
 			}
 		}
 		if len(points) == 0 {

@@ -78,7 +78,7 @@ func TestReadingsComeBack(t *testing.T) {
 		},
 		"res_2": {{Metric: "load1", Points: points(9, 9, 9, 9)}},
 	}
-	got, err := db.Recent(t.Context(), []string{"load1", "cpu_mode_ratio"}, at.Add(-time.Minute), at)
+	got, err := db.Recent(t.Context(), []string{"load1", "cpu_mode_ratio"}, at.Add(-time.Minute), at, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestLateSamplesWithinTheWindowAreKept(t *testing.T) {
 	if s := db.Stats(); s.Rejected != 4 || s.Appended != 3 {
 		t.Errorf("stats: %+v", s)
 	}
-	got, err := db.Recent(t.Context(), []string{"load1"}, at.Add(-2*time.Hour), at)
+	got, err := db.Recent(t.Context(), []string{"load1"}, at.Add(-2*time.Hour), at, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +164,28 @@ func TestLateSamplesWithinTheWindowAreKept(t *testing.T) {
 	}
 	if v := latest["res_1"][0].Points[0].Value; v != 3 {
 		t.Errorf("latest is %v", v)
+	}
+}
+
+func TestOfEachStepTheNewestSampleCounts(t *testing.T) {
+	db := open(t, t.TempDir())
+	at := now().Truncate(time.Minute)
+	from := at.Add(-10 * time.Minute)
+	fill(t, db, db.Ref("h", "r", "m", nil), from, at.Add(30*time.Second), 10*time.Second, func(x time.Time) float64 { return x.Sub(from).Seconds() })
+	got, err := db.Recent(t.Context(), []string{"m"}, from, at.Add(time.Minute), time.Minute)
+	if err != nil || len(got["r"]) != 1 {
+		t.Fatal(got, err)
+	}
+	var values, want []float64
+	for _, p := range got["r"][0].Points {
+		values = append(values, p.Value)
+	}
+	for i := range 10 {
+		want = append(want, float64(60*i+50))
+	}
+	want = append(want, 620) // the newest of all
+	if d := cmp.Diff(want, values); d != "" {
+		t.Error(d)
 	}
 }
 

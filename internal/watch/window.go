@@ -92,7 +92,7 @@ func (w *Watch) renew(ctx context.Context, d detect.Definition, now time.Time, x
 	}
 	asking, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	series, err := w.metrics.Recent(asking, d.Metrics, now.Add(-d.Window), now)
+	series, err := w.metrics.Recent(asking, d.Metrics, now.Add(-d.Window), now, d.Step)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("read samples of %s: %w", d.Name, ctx.Err())
