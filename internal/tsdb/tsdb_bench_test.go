@@ -8,7 +8,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"runtime/debug"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -199,4 +203,70 @@ func BenchmarkQuery(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkRollupOfManySeries makes the roll-ups of two blocks of 50,000
+// series: how long it takes, and the memory that it takes at most and keeps.
+func BenchmarkRollupOfManySeries(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(25))
+	const series = 50_000
+	var at time.Time
+	live := func() float64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc) / 1e6
+	}
+	for b.Loop() {
+		b.StopTimer()
+		db := benchStore(b)
+		at = now().Truncate(rollupBlock)
+		refs := make([]Ref, series)
+		for i := range refs {
+			refs[i] = db.Ref("host-"+strconv.Itoa(i/200), "res_06h1np0z5h608r34hsh7"+strconv.Itoa(i/8), "metric_"+strconv.Itoa(i%8), nil)
+		}
+		for x := at.Add(-2*rollupBlock + rollupStep/2); x.Before(at.Add(-rollupBlock / 4)); x = x.Add(rollupStep) {
+			batch := make([]Sample, series)
+			for i := range batch {
+				batch[i] = Sample{Ref: refs[i], At: x, Value: float64(i) * 0.123}
+			}
+			if err := db.Append(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+		}
+		before := live()
+		peak, stop := watchHeap()
+		b.StartTimer()
+		if err := db.Rollup(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		stop()
+		b.ReportMetric(float64(peak.Load())/1e6-before, "MB-peak")
+		b.ReportMetric(live()-before, "MB-kept")
+		db.Close()
+		b.StartTimer()
+	}
+}
+
+// watchHeap follows the size of the heap until stop is called.
+func watchHeap() (peak *atomic.Uint64, stop func()) {
+	peak = new(atomic.Uint64)
+	over := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				peak.Store(max(peak.Load(), m.HeapInuse))
+			}
+		}
+	})
+	return peak, func() { close(over); watching.Wait() }
 }
