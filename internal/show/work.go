@@ -17,7 +17,7 @@ import (
 // Workloads lists workloads; below each what is wrong with it.
 func Workloads(p *term.Page, all []ops.Workload, now time.Time) {
 	if len(all) == 0 {
-		p.Line("There is no such workload.")
+		p.Line("No workload is known that was asked for. Containers appear by themselves when the agent of their host sees an engine; a unit of systemd once it is declared: reeve workload declare --help.")
 		return
 	}
 	t := p.Table("HOST", "!NAME", "DRIVER", "SHOULD BE", "!IS", "SINCE")
