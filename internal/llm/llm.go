@@ -164,7 +164,7 @@ const (
 	Refusal       Class = "refusal"        // the model declines
 	Protocol      Class = "protocol"       // the answer is not what the protocol says
 	Invalid       Class = "invalid"        // the request is wrong, or there is no such model
-	Cancelled     Class = "cancelled"
+	Cancelled     Class = ops.CallCancelled
 	Budget        Class = "budget" // one of our own ceilings; nothing was sent
 )
 

@@ -54,6 +54,10 @@ type ModelCall struct {
 	Err          string    `json:"error,omitempty"`
 }
 
+// CallCancelled is the outcome of a call that its caller ended: it says nothing
+// of the model.
+const CallCancelled = "cancelled"
+
 // A Spend is what calls of models took together.
 type Spend struct {
 	Calls    int64 `json:"calls"`

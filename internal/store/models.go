@@ -51,7 +51,7 @@ type ModelCallFilter struct {
 	Use     string
 	RunID   string
 	Outcome string // failed chooses all but ok
-	Settled bool   // without those that the caller ended: they say nothing of the model
+	Settled bool   // without those that the caller ended
 	After   Key
 	Limit   int
 }
@@ -69,7 +69,7 @@ func (v view) ModelCalls(ctx context.Context, f ModelCallFilter) ([]ops.ModelCal
 		}
 	}
 	if f.Settled {
-		w.add(`outcome <> $?`, "cancelled")
+		w.add(`outcome <> $?`, ops.CallCancelled)
 	}
 	if f.After.ID != "" {
 		w.add(`(at_ms, id) < ($?, $?)`, f.After.Num, f.After.ID)

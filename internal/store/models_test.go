@@ -107,7 +107,7 @@ func TestModelCallsArePaged(t *testing.T) {
 		if err != nil || len(last) != 2 || last[0].Model != "acme:large" {
 			t.Errorf("%+v %v", last, err)
 		}
-		ended := ops.ModelCall{At: firstDay.Add(time.Hour), Model: "acme:large", Use: "chat", Outcome: "cancelled"}
+		ended := ops.ModelCall{At: firstDay.Add(time.Hour), Model: "acme:large", Use: "chat", Outcome: ops.CallCancelled}
 		addCalls(t, s, ended)
 		settled, err := s.LastModelCalls(t.Context(), []string{"acme:large"})
 		if err != nil || len(settled) != 1 || settled[0].ID != last[0].ID {

@@ -121,8 +121,9 @@ func (x *external) scan(ctx context.Context, sel selection, yield func(found) er
 		return ops.Errorf(ops.Unavailable, "The external metrics store answered a %s where samples were asked for.", answer.Type())
 	}
 	for _, stream := range matrix {
-		f := found{labels: fromMetric(stream.Metric)}
-		for _, p := range toPoints(stream.Values) {
+		points := toPoints(stream.Values)
+		f := found{labels: fromMetric(stream.Metric), points: points[:0]}
+		for _, p := range points {
 			f.points = sel.add(f.points, p)
 		}
 		if len(f.points) == 0 {

@@ -228,14 +228,19 @@ func (e *embedded) rolledUpTo(ctx context.Context) (point int64, ok bool, err er
 		return 0, false, nil
 	}
 	m := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, rollupPoint)
-	// The point is never far behind the newest roll-up: one span at most.
-	w := window{newest - 2*rollupBlock.Milliseconds(), newest}
-	err = each(ctx, e.rollup, w, []*labels.Matcher{m}, func(_ labels.Labels, it chunkenc.Iterator) error {
-		for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
-			at, _ := it.At()
-			point, ok = max(point, at), true
+	// The point is one span behind the newest roll-up at most, unless a crash
+	// came while the first span after a long silence was made.
+	for _, from := range [...]int64{newest - 2*rollupBlock.Milliseconds(), oldestOf(e.rollup)} {
+		err = each(ctx, e.rollup, window{from, newest}, []*labels.Matcher{m}, func(_ labels.Labels, it chunkenc.Iterator) error {
+			for kind := it.Next(); kind != chunkenc.ValNone; kind = it.Next() {
+				at, _ := it.At()
+				point, ok = max(point, at), true
+			}
+			return nil
+		})
+		if ok || err != nil {
+			break
 		}
-		return nil
-	})
+	}
 	return point, ok, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 	promtsdb "github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
 )
 
 // workDir is where a block is made, below the directory of the store. What a
@@ -45,9 +46,13 @@ func (w *blockWriter) put(ls labels.Labels, at []int64, of func(i int) float64) 
 	}
 	var ref storage.SeriesRef
 	for i := range at {
-		var err error
-		if ref, err = w.app.Append(ref, ls, at[i], of(i)); err != nil {
+		next, err := w.app.Append(ref, ls, at[i], of(i))
+		switch {
+		case unwelcome(err): // One bad series must not keep all from being rolled up.
+		case err != nil:
 			return fmt.Errorf("append a roll-up: %w", err)
+		default:
+			ref = next
 		}
 	}
 	if w.wrote += len(at); w.wrote < rollupBatch {
@@ -62,7 +67,7 @@ func (w *blockWriter) begin() error {
 		return fmt.Errorf("make room for a block: %w", err)
 	}
 	o := promtsdb.DefaultHeadOptions()
-	o.ChunkRange, o.ChunkDirRoot, o.StripeSize = rollupHead.Milliseconds(), dir, stripes
+	o.ChunkRange, o.ChunkDirRoot, o.StripeSize, o.ChunkWriteBufferSize = rollupHead.Milliseconds(), dir, stripes, chunks.MinWriteBufferSize
 	head, err := promtsdb.NewHead(nil, slog.New(slog.DiscardHandler), nil, nil, o, promtsdb.NewHeadStats())
 	if err != nil {
 		return fmt.Errorf("begin a block: %w", err)

@@ -102,6 +102,27 @@ func TestRollupsOfManySeriesStayOutOfMemory(t *testing.T) {
 	check("opened again")
 }
 
+func TestABadSeriesKeepsNoOtherFromBeingRolledUp(t *testing.T) {
+	db := open(t, t.TempDir())
+	at := now().Truncate(rollupStep).UnixMilli()
+	e := db.back.(*embedded)
+	w := blockWriter{e: e, ctx: t.Context(), from: at}
+	for i, when := range []int64{at, at - 2*rollupBlock.Milliseconds(), at} {
+		if err := w.put(labels.FromStrings(labels.MetricName, "m"+strconv.Itoa(i)), []int64{when}, func(int) float64 { return 1 }); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.head.NumSeries(); n < 2 {
+		t.Errorf("%d series", n)
+	}
+	if err := w.end(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRollupsOfEarlierVersionsStay: they kept roll-ups in the head.
 func TestRollupsOfEarlierVersionsStay(t *testing.T) {
 	dir := t.TempDir()

@@ -187,26 +187,45 @@ func TestRollupGoesOnAfterARestart(t *testing.T) {
 // the edge of a step that would be another step.
 func midStep() time.Time { return now().Truncate(rollupStep).Add(-rollupStep / 2) }
 
-// TestHalfARollupIsDoneAgain takes away what a crash between the roll-ups and
-// their completion mark would.
-func TestHalfARollupIsDoneAgain(t *testing.T) {
-	db := open(t, t.TempDir())
-	at := midStep()
-	from := at.Add(-6 * time.Hour)
-	all := fill(t, db, db.Ref("h", "r", "m", nil), from, at, 15*time.Second, wave)
-	e := db.back.(*embedded)
-	start := from.Truncate(rollupStep).UnixMilli()
-	half := []window{{start + 1, start + time.Hour.Milliseconds()}}
-	w := rollupWriter{block: blockWriter{e: e, ctx: t.Context(), from: half[0].from}, steps: map[int64]*tally{}}
+// half makes the roll-ups of a span as far as they are when a crash comes
+// before the last block.
+func half(t *testing.T, e *embedded, span window) {
+	t.Helper()
+	w := rollupWriter{block: blockWriter{e: e, ctx: t.Context(), from: span.from}, steps: map[int64]*tally{}}
 	ms, err := selection{metrics: []string{"m"}}.matchers()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := each(t.Context(), e.raw, half[0], ms, w.series); err != nil {
+	if err := each(t.Context(), e.raw, span, ms, w.series); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.block.write(), e.takeIn(half)); err != nil {
+	if err := errors.Join(w.block.write(), e.takeIn([]window{span})); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestHalfARollupIsDoneAgain also after a silence, in which nothing says how
+// far roll-ups are complete.
+func TestHalfARollupIsDoneAgain(t *testing.T) {
+	db := open(t, t.TempDir())
+	at := midStep()
+	from := at.Add(-16 * time.Hour)
+	ref, e := db.Ref("h", "r", "m", nil), db.back.(*embedded)
+	all := fill(t, db, ref, from, from.Add(6*time.Hour), 15*time.Second, wave)
+	span := func(from time.Time) window {
+		start := from.Truncate(rollupStep).UnixMilli()
+		return window{start + 1, start + time.Hour.Milliseconds()}
+	}
+	half(t, e, span(from))
+	if err := db.Rollup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := db.Stats().RolledUp
+	later := at.Add(-3 * time.Hour)
+	all = append(all, fill(t, db, ref, later, at, 15*time.Second, wave)...)
+	half(t, e, span(later))
+	if rolled := db.Stats().RolledUp; !rolled.Equal(before) || before.IsZero() {
+		t.Errorf("rolled up to %s before the crash, %s after", before, rolled)
 	}
 	if err := db.Rollup(t.Context()); err != nil {
 		t.Fatal(err)
