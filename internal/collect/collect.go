@@ -93,11 +93,6 @@ func (b *Batch) SeeHost(attrs ops.Attrs) {
 
 // Add reports a reading of a resource now. Labels come in pairs: name, value.
 func (b *Batch) Add(of ops.ResourceKey, metric string, value float64, labels ...string) {
-	b.AddAt(b.Now, of, metric, value, labels...)
-}
-
-// AddAt reports a reading at a given time.
-func (b *Batch) AddAt(at time.Time, of ops.ResourceKey, metric string, value float64, labels ...string) {
 	if len(labels)%2 != 0 {
 		panic(fmt.Sprintf("metric %s: labels come in pairs", metric))
 	}
@@ -108,7 +103,7 @@ func (b *Batch) AddAt(at time.Time, of ops.ResourceKey, metric string, value flo
 		}
 		m[labels[i]] = labels[i+1]
 	}
-	b.obs.Samples = append(b.obs.Samples, ops.Sample{Resource: of, Metric: metric, Labels: m, At: at, Value: value})
+	b.obs.Samples = append(b.obs.Samples, ops.Sample{Resource: of, Metric: metric, Labels: m, At: b.Now, Value: value})
 }
 
 // Happen reports an event.

@@ -268,7 +268,9 @@ func (w *Worker) finish(j *job, r result) {
 		w.buffer.add(r.obs)
 		w.buffer.add(j.health(w.host, time.Now(), nil))
 	} else {
-		w.buffer.add(j.health(w.host, r.obs.Started, &r.obs))
+		told := j.health(w.host, r.obs.Started, &r.obs)
+		j.stamp(&told)
+		w.buffer.add(told)
 	}
 	if changed {
 		w.log.Info("collector changed", "collector", j.def.Name, "state", j.state, "err", j.err, "gap", j.gap)

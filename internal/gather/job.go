@@ -25,6 +25,10 @@ const (
 	// far more than any host has.
 	passLimit = 20_000
 	textLimit = 1024
+	// A pass begins as much as mostJitter, and a share of its period, beside
+	// when it was due without being said to.
+	mostJitter    = 50 * time.Millisecond
+	shareOfJitter = 100
 )
 
 // The states of a collector, as its component resource shows them.
@@ -45,6 +49,7 @@ type job struct {
 	disabled  bool
 
 	next, started, told time.Time
+	stamped             time.Time // when the samples of the last pass are of
 	running, stuck      bool
 	state, err, gap     string
 	absent              bool
@@ -130,6 +135,21 @@ func (j *job) collect(ctx context.Context, host ops.HostIdentity, log *slog.Logg
 		obs.Complete = nil
 	}
 	return result{obs, absent}
+}
+
+// stamp gives the samples of a pass one time: when it was due by the pass
+// before, unless it began at another. Samples that are exactly a period apart
+// take half of the room in the store, in memory as on disk.
+func (j *job) stamp(o *ops.Observation) {
+	at := j.stamped.Add(j.every)
+	began := o.Started.Round(0) // by the clock that people read
+	if off := began.Sub(at).Abs(); off > min(j.every/shareOfJitter, mostJitter) {
+		at = began.Truncate(time.Millisecond)
+	}
+	j.stamped = at
+	for i := range o.Samples {
+		o.Samples[i].At = at
+	}
 }
 
 // bound cuts what is above the limit and reports whether anything was.
