@@ -96,8 +96,10 @@ func muxConfig() *yamux.Config {
 func overMux(session *mux) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
+	frames := &http.HTTP2Config{}
+	keepLittle(frames)
 	return &http.Client{Transport: &http.Transport{
-		Protocols: protocols, DisableCompression: true, MaxConnsPerHost: 1,
+		Protocols: protocols, HTTP2: frames, DisableCompression: true, MaxConnsPerHost: 1,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -123,9 +125,23 @@ func answer(streams net.Listener, server *http.Server) {
 		server.HTTP2 = &http.HTTP2Config{}
 	}
 	server.HTTP2.MaxReadFrameSize = burst
+	keepLittle(server.HTTP2)
 	server.Serve(streams)
 	server.Close()
 }
+
+// headerTable is how many bytes each side keeps of the headers that it saw: all
+// requests have the same few.
+const headerTable = 1 << 10
+
+// keepLittle bounds what is kept of a connection between two requests.
+func keepLittle(c *http.HTTP2Config) {
+	c.MaxDecoderHeaderTableSize, c.MaxEncoderHeaderTableSize = headerTable, headerTable
+}
+
+// piece is the most that a stream writes at once: the other side keeps a buffer
+// for as much as long as the connection lasts.
+const piece = 4 << 10
 
 // piecewise is a stream that writes little at once. A write is whole on the
 // connection before another stream or a keep-alive has its turn, and under a
@@ -135,7 +151,7 @@ type piecewise struct{ net.Conn }
 func (p piecewise) Write(b []byte) (n int, err error) {
 	for len(b) > 0 && err == nil {
 		var m int
-		m, err = p.Conn.Write(b[:min(len(b), burst)])
+		m, err = p.Conn.Write(b[:min(len(b), piece)])
 		n, b = n+m, b[m:]
 	}
 	return n, err
