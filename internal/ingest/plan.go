@@ -16,7 +16,7 @@ import (
 type entry struct {
 	resource ops.Resource
 	thing    string
-	parts    map[string]ops.Attrs
+	parts    []part
 	touched  time.Time // when the store last learned that it was seen
 	place    map[string]string
 	// last is the sighting that was judged last; moved says that a collector
@@ -32,11 +32,17 @@ func (e *entry) settled(s ops.Sighting) bool {
 		s.Kind == e.last.Kind && maps.Equal(s.Labels, e.last.Labels)
 }
 
+// A part is what one collector sees of a resource.
+type part struct {
+	collector string
+	seen      ops.Attrs
+}
+
 // stored is the part that was read from the database at start.
 const stored = ""
 
 func newEntry(r ops.Resource, thing string) *entry {
-	return &entry{resource: r, thing: thing, touched: r.ObservedAt, parts: map[string]ops.Attrs{stored: r.Observed}}
+	return &entry{resource: r, thing: thing, touched: r.ObservedAt, parts: []part{{stored, r.Observed}}}
 }
 
 // A plan is what one report changes in the store. What is known of the host
@@ -141,20 +147,30 @@ func mergeSighting(a, b ops.Sighting) ops.Sighting {
 func (h *host) part(s seenBy) {
 	e := h.known[s.Key]
 	if e == nil {
-		e = &entry{parts: map[string]ops.Attrs{}, moved: true}
+		e = &entry{moved: true}
 		h.known[s.Key] = e
 	}
 	// Hosts and disks are seen by several collectors, each at its own pace;
 	// of anything else the one that sees it knows all.
-	_, before := e.parts[stored]
-	whole := before && s.Kind != ops.KindHost && s.Kind != ops.KindDisk
-	if was, ok := e.parts[s.collector]; ok && !whole && maps.Equal(was, s.Observed) {
+	whole := e.partOf(stored) >= 0 && s.Kind != ops.KindHost && s.Kind != ops.KindDisk
+	i := e.partOf(s.collector)
+	switch {
+	case i < 0:
+		e.parts = append(e.parts, part{s.collector, s.Observed})
+	case !whole && maps.Equal(e.parts[i].seen, s.Observed):
 		return
+	default:
+		e.parts[i].seen = s.Observed
 	}
-	e.parts[s.collector], e.moved = s.Observed, true
+	e.moved = true
 	if whole {
-		delete(e.parts, stored)
+		e.parts = slices.DeleteFunc(e.parts, func(p part) bool { return p.collector == stored })
 	}
+}
+
+// partOf answers where the part of a collector is, -1 without one.
+func (e *entry) partOf(collector string) int {
+	return slices.IndexFunc(e.parts, func(p part) bool { return p.collector == collector })
 }
 
 // judge compares a sighting with what is known and plans the write.
@@ -186,6 +202,7 @@ func (h *host) judge(p *plan, r ops.Report, s ops.Sighting) {
 	}
 	changes := differences(e.resource, next)
 	if !isNew && len(changes) == 0 && thing == e.thing && next.ParentID == e.resource.ParentID && maps.Equal(next.Labels, e.resource.Labels) && maps.Equal(next.Observed, e.resource.Observed) {
+		e.resource.Labels, e.resource.Observed = next.Labels, next.Observed // of what is equal, those that are shared
 		e.unchanged(p, r.At)
 		return
 	}
@@ -202,15 +219,21 @@ func (e *entry) unchanged(p *plan, at time.Time) {
 	e.resource.ObservedAt = at
 }
 
+// observed answers the union of the parts. It is the one part where that is
+// all, so that a thousand hosts do not keep everything twice.
 func (e *entry) observed() ops.Attrs {
 	union := ops.Attrs{}
-	maps.Copy(union, e.parts[stored])
-	for _, collector := range slices.Sorted(maps.Keys(e.parts)) {
-		if collector != stored {
-			for k, v := range e.parts[collector] {
-				union[k] = redact.Line(v, 500)
+	byName := slices.SortedFunc(slices.Values(e.parts), func(a, b part) int { return strings.Compare(a.collector, b.collector) })
+	for _, p := range byName {
+		for k, v := range p.seen {
+			if p.collector != stored {
+				v = redact.Line(v, 500)
 			}
+			union[k] = v
 		}
+	}
+	if len(byName) == 1 && len(union) > 0 && maps.Equal(byName[0].seen, union) {
+		return byName[0].seen
 	}
 	return union
 }
@@ -244,15 +267,24 @@ func (h *host) idOf(key ops.ResourceKey) string {
 	return ""
 }
 
-// clean bounds labels from the estate.
+// noLabels nobody writes to.
+var noLabels = map[string]string{}
+
+// clean bounds labels from the estate; those that are fit stay as they are.
 func clean(labels map[string]string) map[string]string {
 	const most = 64
+	if len(labels) == 0 {
+		return noLabels
+	}
 	kept := make(map[string]string, len(labels))
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
 		if len(kept) == most {
 			break
 		}
 		kept[redact.Cut(strings.ToValidUTF8(k, "?"), 200)] = redact.Line(labels[k], 300)
+	}
+	if maps.Equal(kept, labels) {
+		return labels
 	}
 	return kept
 }
