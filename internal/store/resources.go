@@ -16,22 +16,29 @@ const resourceColumns = `id, kind, name, host_id, host_name, parent_id, key_host
 	presence, COALESCE((SELECT h.state FROM host h WHERE h.resource_id = resource.host_id AND h.state <> 'removed'), 'online'),
 	first_seen_ms, observed_ms, generation, version`
 
-func scanResource(row interface{ Scan(...any) error }) (ops.Resource, error) {
+// scanResource reads a row; it shares what it says with those before it.
+func scanResource(row interface{ Scan(...any) error }, a *alike) (ops.Resource, error) {
 	var r ops.Resource
 	var labels, desired, observed string
 	var first, seen int64
 	err := row.Scan(&r.ID, &r.Kind, &r.Name, &r.HostID, &r.HostName, &r.ParentID, &r.Key.Host, &r.Key.Source, &r.Key.Key,
 		&labels, &desired, &observed, &r.Presence, &r.Reachable, &first, &seen, &r.Generation, &r.Version)
+	if err != nil {
+		return r, err
+	}
+	a.share(&r)
 	r.FirstSeen, r.ObservedAt = fromMS(first), fromMS(seen)
 	r.Reachable = ops.ReachableOf(r.Kind, ops.HostState(r.Reachable))
-	return r, errors.Join(err, fromJSON(labels, &r.Labels), fromJSON(desired, &r.Desired), fromJSON(observed, &r.Observed))
+	var errs [3]error
+	r.Labels, errs[0] = a.object(labels)
+	r.Desired, errs[1] = a.object(desired)
+	r.Observed, errs[2] = a.object(observed)
+	return r, errors.Join(errs[:]...)
 }
-
-func scanResources(rows *sql.Rows) (ops.Resource, error) { return scanResource(rows) }
 
 // Resource answers one resource.
 func (v view) Resource(ctx context.Context, id string) (ops.Resource, error) {
-	r, err := scanResource(v.q.QueryRowContext(ctx, `SELECT `+resourceColumns+` FROM resource WHERE id = $1`, id))
+	r, err := scanResource(v.q.QueryRowContext(ctx, `SELECT `+resourceColumns+` FROM resource WHERE id = $1`, id), &alike{})
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, ops.Errorf(ops.NotFound, "there is no resource %s", id)
 	}
@@ -63,9 +70,10 @@ func (v view) ResourcesSeenBy(ctx context.Context, hostKey string) ([]ops.Resour
 		return nil, nil, err
 	}
 	things := map[string]string{}
+	var same alike
 	all, err := collectRows(rows, func(r *sql.Rows) (ops.Resource, error) {
 		var thing string
-		x, err := scanResource(also{r, []any{&thing}})
+		x, err := scanResource(also{r, []any{&thing}}, &same)
 		things[x.ID] = thing
 		return x, err
 	})
@@ -121,7 +129,7 @@ var resourceSorts = map[string]struct {
 }{"": {"name", false}, "name": {"name", false}, "kind": {"kind", false}, "host": {"host_name", false}, "observed_at": {"observed_ms", true}}
 
 // Resources answers a page of resources and, when there may be more, where it
-// ended.
+// ended. Rows share what they say alike: nobody writes to their maps.
 func (v view) Resources(ctx context.Context, f ResourceFilter) ([]ops.Resource, *Key, error) {
 	name, desc := strings.CutPrefix(f.Sort, "-")
 	by, ok := resourceSorts[name]
@@ -149,7 +157,8 @@ func (v view) Resources(ctx context.Context, f ResourceFilter) ([]ops.Resource, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("read resources: %w", err)
 	}
-	all, err := collectRows(rows, scanResources)
+	var same alike
+	all, err := collectRows(rows, func(r *sql.Rows) (ops.Resource, error) { return scanResource(r, &same) })
 	if err != nil || f.All || len(all) <= limit {
 		return all, nil, err
 	}
