@@ -133,6 +133,9 @@ func (e *embedded) commonOptions() *promtsdb.Options {
 	o.MaxBlockChunkSegmentSize = 32 << 20
 	o.StripeSize = stripes
 	o.HeadChunksWriteBufferSize = chunks.MinWriteBufferSize
+	// Nobody minds to read half of a report; to know what is whole takes 80
+	// bytes of each series.
+	o.IsolationDisabled = true
 	if e.db.opts.blockReload > 0 {
 		o.BlockReloadInterval = e.db.opts.blockReload
 	}

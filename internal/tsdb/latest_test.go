@@ -1,8 +1,11 @@
 package tsdb
 
 import (
+	"reflect"
 	"testing"
 	"time"
+
+	"reeve/internal/ops"
 )
 
 // TestNewestReadingsOutliveTheDisk keeps detectors from going blind with the
@@ -21,5 +24,37 @@ func TestNewestReadingsOutliveTheDisk(t *testing.T) {
 	all, err := db.Latest(t.Context(), []string{"fs_used_ratio"}, time.Minute)
 	if err != nil || len(all["res_1"]) != 1 || all["res_1"][0].Points[0].Value != 0.99 {
 		t.Fatalf("%+v %v", all, err)
+	}
+}
+
+// What is read of a series that had a sample lately shares its labels, and of
+// two whose labels differ each has its own.
+func TestRecentSharesLabels(t *testing.T) {
+	db := open(t, t.TempDir())
+	at := now()
+	own := map[string]string{"mode": "user"}
+	user := db.Ref("h", "res_1", "cpu_mode_ratio", own)
+	put(t, db, user, at.Add(-time.Second), 0.5)
+	put(t, db, db.Ref("h", "res_1", "cpu_mode_ratio", map[string]string{"mode": "idle"}), at.Add(-time.Second), 0.25)
+	put(t, db, db.Ref("h", "res_2", "cpu_mode_ratio", own), at.Add(-time.Second), 0.75)
+	read := func() map[string][]ops.Series {
+		t.Helper()
+		got, err := db.Recent(t.Context(), []string{"cpu_mode_ratio"}, at.Add(-time.Minute), at, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	before := read()
+	one := before["res_1"]
+	if len(one) != 2 || one[0].Labels["mode"] != "idle" || one[0].Points[0].Value != 0.25 || one[1].Points[0].Value != 0.5 {
+		t.Fatalf("%+v", one)
+	}
+	if reflect.ValueOf(one[1].Labels).Pointer() != reflect.ValueOf(own).Pointer() {
+		t.Error("the labels were copied")
+	}
+	db.cache.prune(at.Add(time.Hour).UnixMilli())
+	if after := read(); !reflect.DeepEqual(before, after) {
+		t.Errorf("of series that the cache forgot: %+v, want %+v", after, before)
 	}
 }

@@ -60,9 +60,16 @@ func (db *DB) Recent(ctx context.Context, metrics []string, from, to time.Time, 
 	if len(metrics) == 0 {
 		return all, nil
 	}
+	known := db.cache.known(metrics)
 	err := db.back.scan(ctx, selection{metrics: metrics, from: from, to: to, step: step}, func(f found) error {
+		x := ops.Series{Points: f.points}
 		resource := f.labels.Get(ResourceLabel)
-		all[resource] = append(all[resource], ops.Series{Metric: f.labels.Get(labels.MetricName), Labels: ownLabels(f.labels), Points: f.points})
+		if s := known[f.labels.Hash()]; s != nil && labels.Equal(s.labels, f.labels) {
+			resource, x.Metric, x.Labels = s.resource, s.metric, s.own
+		} else {
+			x.Metric, x.Labels = f.labels.Get(labels.MetricName), ownLabels(f.labels)
+		}
+		all[resource] = append(all[resource], x)
 		return nil
 	})
 	if err != nil {

@@ -242,6 +242,21 @@ func (c *seriesCache) unchain(s *series) {
 	s.next = nil
 }
 
+// known answers the series of the metrics, by the hash of their labels: who
+// keeps what was read of them need not keep their labels once more.
+func (c *seriesCache) known(metrics []string) map[uint64]*series {
+	all := map[uint64]*series{}
+	for _, metric := range metrics {
+		c.mu.Lock()
+		list := slices.Clone(c.byMetric[metric])
+		c.mu.Unlock()
+		for _, s := range list {
+			all[s.labels.Hash()] = s
+		}
+	}
+	return all
+}
+
 // A newest is the newest reading of a series.
 type newest struct {
 	*series

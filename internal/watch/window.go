@@ -18,9 +18,48 @@ const (
 
 // A window is what one detector with history last read.
 type window struct {
-	at     time.Time
-	series map[string][]ops.Series
-	events map[string][]ops.Event
+	at      time.Time
+	courses map[string][]course
+	events  map[string][]ops.Event
+}
+
+// A course is a series as a window keeps it until the next read: of a thousand
+// hosts there are a million points, which take half of the room without what
+// time.Time knows of clocks.
+type course struct {
+	metric string
+	labels map[string]string
+	points []point
+}
+
+type point struct {
+	at    int64 // unix ms
+	value float64
+}
+
+func coursesOf(all []ops.Series) []course {
+	kept := make([]course, len(all))
+	for i, s := range all {
+		kept[i] = course{s.Metric, s.Labels, make([]point, len(s.Points))}
+		for j, p := range s.Points {
+			kept[i].points[j] = point{p.At.UnixMilli(), p.Value}
+		}
+	}
+	return kept
+}
+
+func seriesOf(all []course) []ops.Series {
+	if len(all) == 0 {
+		return nil
+	}
+	series := make([]ops.Series, len(all))
+	for i, c := range all {
+		series[i] = ops.Series{Metric: c.metric, Labels: c.labels, Points: make([]ops.Point, len(c.points))}
+		for j, p := range c.points {
+			series[i].Points[j] = ops.Point{At: time.UnixMilli(p.at), Value: p.value}
+		}
+	}
+	return series
 }
 
 // readings is what a pass knows of samples and events.
@@ -101,7 +140,11 @@ func (w *Watch) renew(ctx context.Context, d detect.Definition, now time.Time, x
 		w.log.Warn("samples cannot be read; what was read last stands", "condition", d.Name, "err", err)
 		return nil
 	}
-	x.at, x.series = now, series
+	x.at, x.courses = now, make(map[string][]course, len(series))
+	for resource, of := range series {
+		x.courses[resource] = coursesOf(of)
+		delete(series, resource)
+	}
 	return nil
 }
 
@@ -128,7 +171,7 @@ func byResource(all []store.StoredEvent) map[string][]ops.Event {
 // series answers the series of a definition's metrics of one resource.
 func (r readings) series(d detect.Definition, id string) []ops.Series {
 	if d.Window > 0 {
-		return r.byDef[d.Name].series[id]
+		return seriesOf(r.byDef[d.Name].courses[id])
 	}
 	var mine []ops.Series
 	for _, s := range r.latest[id] {
