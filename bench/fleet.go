@@ -45,10 +45,15 @@ type crowding struct {
 	every, over    time.Duration
 	beat           time.Duration // between heartbeats; 0 is the server's default
 	bars           bool
+	past           bool // the server has run for hours
 }
 
 func (c crowding) name() string {
-	return fmt.Sprintf("%s agents x %d series every %s", grouped(fmt.Sprint(c.agents)), c.series, c.every)
+	name := fmt.Sprintf("%s agents x %d series every %s", grouped(fmt.Sprint(c.agents)), c.series, c.every)
+	if c.past {
+		name += ", after hours"
+	}
+	return name
 }
 
 // A hall is a server for agents, and who comes to it.
@@ -135,8 +140,8 @@ func (h *hall) join(ctx context.Context, name string) (*crowd.Agent, error) {
 	return crowd.Join(ctx, t)
 }
 
-// gather waits until as many agents as given are connected.
-func gather(ctx context.Context, c *crowd.Crowd, n int, within time.Duration) error {
+// assemble waits until as many agents as given are connected.
+func assemble(ctx context.Context, c *crowd.Crowd, n int, within time.Duration) error {
 	for end := time.Now().Add(within); c.Connected() < n; {
 		if time.Now().After(end) {
 			return fmt.Errorf("%d of %d agents are connected after %s: %s", c.Connected(), n, within, reasons(c.Take().Errors))
@@ -181,9 +186,14 @@ func (b *bench) fleet(ctx context.Context, w crowding) error {
 	defer h.end()
 	b.add(Line{What: fmt.Sprintf("%s agents join: invited over the API, certificate signed", grouped(fmt.Sprint(w.agents))), Value: h.enrolment.Seconds(), Unit: "s",
 		Note: fmt.Sprintf("%.0f a second, %d at a time", float64(w.agents)/h.enrolment.Seconds(), enrolAtOnce)})
+	if w.past {
+		if err := h.remember(ctx, b, w); err != nil {
+			return err
+		}
+	}
 	c := crowd.Start(ctx, h.agents, crowd.Options{Every: w.every, Series: w.series, Over: w.over})
 	defer c.Stop()
-	if err := gather(ctx, c, w.agents, w.over+time.Minute); err != nil {
+	if err := assemble(ctx, c, w.agents, w.over+time.Minute); err != nil {
 		return err
 	}
 	// The first reports make every resource and series, the first lists every

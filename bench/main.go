@@ -41,6 +41,7 @@ var measures = []measure{
 	{"delivery", measureDelivery},
 	{"patrol", measurePatrol},
 	{"brief", measureBrief},
+	{"samples", measureSamples},
 	{"fleet", measureFleet},
 	{"stampede", measureStampede},
 	{"agent", measureAgent},
@@ -48,11 +49,12 @@ var measures = []measure{
 	{"reconcile", measureReconcile},
 	{"spool", measureSpool},
 	{"fleet10k", measureFleet10k},
+	{"fleethours", measureFleetHours},
 	{"containers", measureContainers},
 }
 
 // onRequest are measures that take long: they run when they are named.
-var onRequest = []string{"fleet10k", "containers", "reconcile"}
+var onRequest = []string{"fleet10k", "containers", "reconcile", "samples", "fleethours"}
 
 // children are what the command does when it starts itself.
 var children = map[string]func(ctx context.Context, dir string) error{
@@ -61,6 +63,7 @@ var children = map[string]func(ctx context.Context, dir string) error{
 	"patrol":    patrolEstate,
 	"reach":     judgeHosts,
 	"reconcile": reconcileRows,
+	"past":      makePast,
 }
 
 // A bench is one run.

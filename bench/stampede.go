@@ -37,7 +37,7 @@ func measureStampede(ctx context.Context, b *bench) error {
 	defer func() { h.end() }()
 	c := crowd.Start(ctx, h.agents, crowd.Options{Every: stampedeEvery, Series: crowdSeries, Over: 3 * stampedeEvery})
 	defer c.Stop()
-	if err := gather(ctx, c, stampedeAgents, 2*time.Minute); err != nil {
+	if err := assemble(ctx, c, stampedeAgents, 2*time.Minute); err != nil {
 		return err
 	}
 	if err := pause(ctx, 2*stampedeEvery); err != nil {

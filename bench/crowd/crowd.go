@@ -43,6 +43,7 @@ type Agent struct {
 	sequence int64
 	lists    atomic.Int64
 	waiting  []*linkpb.Report // what could not be handed over, the oldest first
+	values   []float64        // what its series said last
 }
 
 // Join lets one agent join with a key that it makes.
@@ -155,11 +156,12 @@ func (c *Crowd) whileAway(ctx context.Context, a *Agent, due *time.Time, wait ti
 
 // next makes the report that is due.
 func (c *Crowd) next(a *Agent, due *time.Time) *linkpb.Report {
+	at := *due
 	for *due = due.Add(c.o.Every); time.Until(*due) <= 0; {
 		*due = due.Add(c.o.Every)
 	}
 	a.sequence++
-	return c.shape.report(a, time.Now())
+	return c.shape.report(a, at)
 }
 
 // connect is one connection, until it ends.
@@ -292,9 +294,9 @@ func Replay(ctx context.Context, a *Agent, next func() (ops.Report, bool, error)
 // many as given and every long after the other, up to now. Each has events.
 func Outage(a *Agent, series, reports, events int, every time.Duration) ([]ops.Report, error) {
 	s := newShape(series, every)
-	all := make([]ops.Report, reports)
+	all, end := make([]ops.Report, reports), time.Now()
 	for i := range all {
-		at := time.Now().Add(-every * time.Duration(reports-i))
+		at := end.Add(-every * time.Duration(reports-i))
 		a.sequence++
 		r, err := link.UnpackReport(s.report(a, at))
 		if err != nil {

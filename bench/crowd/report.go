@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"time"
 
 	"reeve/internal/link"
@@ -41,6 +40,7 @@ const changes = 500
 // names, times and values.
 type shape struct {
 	form  *linkpb.Report
+	moves []func(was float64) float64 // of each series
 	every time.Duration
 }
 
@@ -74,7 +74,11 @@ func newShape(series int, every time.Duration) *shape {
 			ops.Sample{Resource: self, Metric: "collector_duration_seconds", At: at, Value: 0.0009})
 		r.Observations = append(r.Observations, o)
 	}
-	return &shape{form: link.PackReport(r), every: every}
+	made := &shape{form: link.PackReport(r), every: every}
+	for _, x := range made.form.Series {
+		made.moves = append(made.moves, movementOf(x.Metric))
+	}
+	return made
 }
 
 // see adds one thing and its readings.
@@ -90,28 +94,34 @@ func see(o *ops.Observation, g group, host ops.HostIdentity, i, series int) {
 		o.Sightings = append(o.Sightings, s)
 	}
 	for m := range series {
-		metric := "simulated_" + strconv.Itoa(m) + "_ratio"
+		metric := simulated(m)
 		if m < len(g.metrics) {
 			metric = g.metrics[m]
 		}
-		o.Samples = append(o.Samples, ops.Sample{Resource: key, Metric: metric, At: o.Started, Value: 0.3})
+		o.Samples = append(o.Samples, ops.Sample{Resource: key, Metric: metric, At: o.Started, Value: first(metric)})
 	}
 }
 
-// report fills the shape in for an agent.
+// report fills the shape in for an agent. Its samples are of when it was due,
+// as those of an agent are.
 func (s *shape) report(a *Agent, at time.Time) *linkpb.Report {
 	r := &linkpb.Report{Host: link.PackHost(a.id), Sequence: a.sequence, AtMs: at.UnixMilli(), Refs: s.form.Refs, Series: s.form.Series}
-	wobble := rand.Float64() / 10
+	begun := a.values != nil
+	if !begun {
+		a.values = make([]float64, len(s.form.Series))
+	}
 	for _, form := range s.form.Observations {
 		o := &linkpb.Observation{Collector: form.Collector, StartedMs: at.UnixMilli(), TookUs: form.TookUs, EveryMs: form.EveryMs,
 			Sightings: form.Sightings, Complete: form.Complete, Samples: make([]*linkpb.Sample, len(form.Samples))}
 		samples := make([]linkpb.Sample, len(form.Samples))
 		for i, f := range form.Samples {
-			x := &samples[i]
-			x.Series, x.AfterMs, x.Value = f.Series, int64(i%3), f.Value
-			if m := s.form.Series[f.Series].Metric; !strings.HasSuffix(m, "_total") && !strings.HasSuffix(m, "_errors_per_s") && !strings.HasSuffix(m, "_drops_per_s") {
-				x.Value += wobble
+			v := &a.values[f.Series]
+			if !begun {
+				*v = f.Value
 			}
+			*v = s.moves[f.Series](*v)
+			x := &samples[i]
+			x.Series, x.Value = f.Series, *v
 			o.Samples[i] = x
 		}
 		r.Observations = append(r.Observations, o)
