@@ -120,12 +120,13 @@ func (x *external) scan(ctx context.Context, sel selection, yield func(found) er
 	if !ok {
 		return ops.Errorf(ops.Unavailable, "The external metrics store answered a %s where samples were asked for.", answer.Type())
 	}
+	var points []CoursePoint
 	for _, stream := range matrix {
-		points := toPoints(stream.Values)
-		f := found{labels: fromMetric(stream.Metric), points: points[:0]}
-		for _, p := range points {
-			f.points = sel.add(f.points, p)
+		points = points[:0]
+		for _, p := range stream.Values {
+			points = sel.add(points, CoursePoint{int64(p.Timestamp), float64(p.Value)})
 		}
+		f := found{labels: fromMetric(stream.Metric), points: points}
 		if len(f.points) == 0 {
 			continue
 		}

@@ -4,8 +4,6 @@ import (
 	"reflect"
 	"testing"
 	"time"
-
-	"reeve/internal/ops"
 )
 
 // TestNewestReadingsOutliveTheDisk keeps detectors from going blind with the
@@ -37,7 +35,7 @@ func TestRecentSharesLabels(t *testing.T) {
 	put(t, db, user, at.Add(-time.Second), 0.5)
 	put(t, db, db.Ref("h", "res_1", "cpu_mode_ratio", map[string]string{"mode": "idle"}), at.Add(-time.Second), 0.25)
 	put(t, db, db.Ref("h", "res_2", "cpu_mode_ratio", own), at.Add(-time.Second), 0.75)
-	read := func() map[string][]ops.Series {
+	read := func() map[string][]Course {
 		t.Helper()
 		got, err := db.Recent(t.Context(), []string{"cpu_mode_ratio"}, at.Add(-time.Minute), at, 0)
 		if err != nil {

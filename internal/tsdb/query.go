@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,16 +54,15 @@ func (db *DB) Query(ctx context.Context, expr string, at time.Time) ([]ops.Serie
 }
 
 // Recent answers the raw samples of the metrics from from to to, by resource,
-// for detectors: all, or the newest of each step. The label maps are shared: do
-// not write to them.
-func (db *DB) Recent(ctx context.Context, metrics []string, from, to time.Time, step time.Duration) (map[string][]ops.Series, error) {
-	all := map[string][]ops.Series{}
+// for detectors: all, or the newest of each step.
+func (db *DB) Recent(ctx context.Context, metrics []string, from, to time.Time, step time.Duration) (map[string][]Course, error) {
+	all := map[string][]Course{}
 	if len(metrics) == 0 {
 		return all, nil
 	}
 	known := db.cache.known(metrics)
 	err := db.back.scan(ctx, selection{metrics: metrics, from: from, to: to, step: step}, func(f found) error {
-		x := ops.Series{Points: f.points}
+		x := Course{Points: slices.Clone(f.points)}
 		resource := f.labels.Get(ResourceLabel)
 		if s := known[f.labels.Hash()]; s != nil && labels.Equal(s.labels, f.labels) {
 			resource, x.Metric, x.Labels = s.resource, s.metric, s.own
@@ -76,7 +76,7 @@ func (db *DB) Recent(ctx context.Context, metrics []string, from, to time.Time, 
 		return nil, err
 	}
 	for _, list := range all {
-		sortSeries(list)
+		inOrder(list, func(c Course) (string, map[string]string) { return c.Metric, c.Labels })
 	}
 	return all, nil
 }
@@ -89,18 +89,18 @@ type selection struct {
 }
 
 // add adds a point to those of a series, the oldest first.
-func (s selection) add(points []ops.Point, p ops.Point) []ops.Point {
-	if n := len(points); n > 0 && s.step > 0 && points[n-1].At.Truncate(s.step).Equal(p.At.Truncate(s.step)) {
+func (s selection) add(points []CoursePoint, p CoursePoint) []CoursePoint {
+	if n, step := len(points), s.step.Milliseconds(); n > 0 && step > 0 && floor(points[n-1].At, step) == floor(p.At, step) {
 		points[n-1] = p
 		return points
 	}
 	return append(points, p)
 }
 
-// found is a series that a selection found.
+// found is a series that a selection found. Its points are for the moment.
 type found struct {
 	labels labels.Labels
-	points []ops.Point
+	points []CoursePoint
 }
 
 // ofResources matches every series of a resource, and none that others wrote.

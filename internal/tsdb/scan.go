@@ -12,8 +12,6 @@ import (
 	"github.com/prometheus/prometheus/storage"
 	promtsdb "github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
-
-	"reeve/internal/ops"
 )
 
 func quoteMeta(text string) string { return regexp.QuoteMeta(text) }
@@ -34,7 +32,7 @@ func (e *embedded) scan(ctx context.Context, sel selection, yield func(found) er
 	if m == nil {
 		ms[0] = ofResources
 	}
-	var points []ops.Point
+	var points []CoursePoint
 	return each(ctx, e.raw, window{sel.from.UnixMilli(), sel.to.UnixMilli()}, ms, func(ls labels.Labels, it chunkenc.Iterator) error {
 		if ls.Get(ResourceLabel) == "" {
 			return nil
@@ -46,13 +44,13 @@ func (e *embedded) scan(ctx context.Context, sel selection, yield func(found) er
 			}
 			at, v := it.At()
 			if !value.IsStaleNaN(v) {
-				points = sel.add(points, ops.Point{At: time.UnixMilli(at), Value: v})
+				points = sel.add(points, CoursePoint{at, v})
 			}
 		}
 		if len(points) == 0 {
 			return nil
 		}
-		return yield(found{labels: ls, points: append([]ops.Point(nil), points...)})
+		return yield(found{labels: ls, points: points})
 	})
 }
 
@@ -105,7 +103,7 @@ func (e *embedded) recall(ctx context.Context, now time.Time) error {
 		last := f.points[len(f.points)-1]
 		own := ownLabels(f.labels)
 		ref := e.db.Ref(f.labels.Get(HostLabel), f.labels.Get(ResourceLabel), f.labels.Get(labels.MetricName), own)
-		e.db.cache.note([]Sample{{Ref: ref, At: last.At, Value: last.Value}})
+		e.db.cache.note([]Sample{{Ref: ref, At: time.UnixMilli(last.At), Value: last.Value}})
 		return nil
 	})
 }

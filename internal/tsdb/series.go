@@ -311,14 +311,21 @@ func (db *DB) Latest(_ context.Context, metrics []string, maxAge time.Duration) 
 // sortSeries puts series into one order, so that the same data gives the same
 // answer.
 func sortSeries(list []ops.Series) {
+	inOrder(list, func(s ops.Series) (string, map[string]string) { return s.Metric, s.Labels })
+}
+
+// inOrder sorts by metric and labels.
+func inOrder[T any](list []T, of func(T) (metric string, own map[string]string)) {
 	if len(list) < 2 {
 		return
 	}
-	slices.SortFunc(list, func(a, b ops.Series) int {
-		if a.Metric != b.Metric {
-			return strings.Compare(a.Metric, b.Metric)
+	slices.SortFunc(list, func(a, b T) int {
+		metricA, ownA := of(a)
+		metricB, ownB := of(b)
+		if metricA != metricB {
+			return strings.Compare(metricA, metricB)
 		}
-		return compareLabels(a.Labels, b.Labels)
+		return compareLabels(ownA, ownB)
 	})
 }
 

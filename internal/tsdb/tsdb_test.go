@@ -78,9 +78,15 @@ func TestReadingsComeBack(t *testing.T) {
 		},
 		"res_2": {{Metric: "load1", Points: points(9, 9, 9, 9)}},
 	}
-	got, err := db.Recent(t.Context(), []string{"load1", "cpu_mode_ratio"}, at.Add(-time.Minute), at, 0)
+	courses, err := db.Recent(t.Context(), []string{"load1", "cpu_mode_ratio"}, at.Add(-time.Minute), at, 0)
 	if err != nil {
 		t.Fatal(err)
+	}
+	got := map[string][]ops.Series{}
+	for resource, list := range courses {
+		for _, c := range list {
+			got[resource] = append(got[resource], ops.Series{Metric: c.Metric, Labels: c.Labels, Points: c.AppendTo(nil)})
+		}
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error("recent:", d)

@@ -97,8 +97,18 @@ func (w *Watch) judgeOne(now time.Time, s settings, x ops.Resource, r readings, 
 		j.tracks[key] = next
 	}
 	if e != detect.None {
+		v.Evidence = kept(v.Evidence)
 		j.edges = append(j.edges, edge{Edge: e, key: key, resource: x, def: s.def, verdict: v, track: next, limits: s.limits})
 	}
+}
+
+// kept copies series whose points are in the room of the pass.
+func kept(all []ops.Series) []ops.Series {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].Points = slices.Clone(all[i].Points)
+	}
+	return all
 }
 
 // verdict asks one detector about one resource. A detector that is off, or a

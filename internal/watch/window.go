@@ -9,6 +9,7 @@ import (
 	"reeve/internal/detect"
 	"reeve/internal/ops"
 	"reeve/internal/store"
+	"reeve/internal/tsdb"
 )
 
 const (
@@ -19,53 +20,37 @@ const (
 // A window is what one detector with history last read.
 type window struct {
 	at      time.Time
-	courses map[string][]course
+	courses map[string][]tsdb.Course
 	events  map[string][]ops.Event
-}
-
-// A course is a series as a window keeps it until the next read: of a thousand
-// hosts there are a million points, which take half of the room without what
-// time.Time knows of clocks.
-type course struct {
-	metric string
-	labels map[string]string
-	points []point
-}
-
-type point struct {
-	at    int64 // unix ms
-	value float64
-}
-
-func coursesOf(all []ops.Series) []course {
-	kept := make([]course, len(all))
-	for i, s := range all {
-		kept[i] = course{s.Metric, s.Labels, make([]point, len(s.Points))}
-		for j, p := range s.Points {
-			kept[i].points[j] = point{p.At.UnixMilli(), p.Value}
-		}
-	}
-	return kept
-}
-
-func seriesOf(all []course) []ops.Series {
-	if len(all) == 0 {
-		return nil
-	}
-	series := make([]ops.Series, len(all))
-	for i, c := range all {
-		series[i] = ops.Series{Metric: c.metric, Labels: c.labels, Points: make([]ops.Point, len(c.points))}
-		for j, p := range c.points {
-			series[i].Points[j] = ops.Point{At: time.UnixMilli(p.at), Value: p.value}
-		}
-	}
-	return series
 }
 
 // readings is what a pass knows of samples and events.
 type readings struct {
 	latest map[string][]ops.Series
 	byDef  map[string]window
+	room   *room
+}
+
+// room is where the series of one subject are while it is judged.
+type room struct {
+	series []ops.Series
+	points []ops.Point
+}
+
+// fill answers courses as series, until it is filled again.
+func (r *room) fill(courses []tsdb.Course) []ops.Series {
+	r.series, r.points = r.series[:0], r.points[:0]
+	n := 0
+	for _, c := range courses {
+		n += len(c.Points)
+	}
+	r.points = slices.Grow(r.points, n) // so that it does not move below
+	for _, c := range courses {
+		from := len(r.points)
+		r.points = c.AppendTo(r.points)
+		r.series = append(r.series, ops.Series{Metric: c.Metric, Labels: c.Labels, Points: slices.Clip(r.points[from:])})
+	}
+	return r.series
 }
 
 // rest answers how long a detector's history may stay unread: a detector
@@ -81,7 +66,7 @@ func rest(d detect.Definition) time.Duration {
 // read reads what the detectors need: the newest readings from memory, and
 // for those with a window its samples and events.
 func (w *Watch) read(ctx context.Context, now time.Time) (readings, error) {
-	r := readings{byDef: map[string]window{}}
+	r := readings{byDef: map[string]window{}, room: &room{}}
 	var metrics []string
 	for _, d := range w.defs {
 		if d.Window == 0 {
@@ -131,7 +116,7 @@ func (w *Watch) renew(ctx context.Context, d detect.Definition, now time.Time, x
 	}
 	asking, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	series, err := w.metrics.Recent(asking, d.Metrics, now.Add(-d.Window), now, d.Step)
+	courses, err := w.metrics.Recent(asking, d.Metrics, now.Add(-d.Window), now, d.Step)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("read samples of %s: %w", d.Name, ctx.Err())
@@ -140,11 +125,7 @@ func (w *Watch) renew(ctx context.Context, d detect.Definition, now time.Time, x
 		w.log.Warn("samples cannot be read; what was read last stands", "condition", d.Name, "err", err)
 		return nil
 	}
-	x.at, x.courses = now, make(map[string][]course, len(series))
-	for resource, of := range series {
-		x.courses[resource] = coursesOf(of)
-		delete(series, resource)
-	}
+	x.at, x.courses = now, courses
 	return nil
 }
 
@@ -168,16 +149,17 @@ func byResource(all []store.StoredEvent) map[string][]ops.Event {
 	return m
 }
 
-// series answers the series of a definition's metrics of one resource.
+// series answers the series of a definition's metrics of one resource, until
+// the next are asked for.
 func (r readings) series(d detect.Definition, id string) []ops.Series {
 	if d.Window > 0 {
-		return seriesOf(r.byDef[d.Name].courses[id])
+		return r.room.fill(r.byDef[d.Name].courses[id])
 	}
-	var mine []ops.Series
+	r.room.series = r.room.series[:0]
 	for _, s := range r.latest[id] {
 		if slices.Contains(d.Metrics, s.Metric) {
-			mine = append(mine, s)
+			r.room.series = append(r.room.series, s)
 		}
 	}
-	return mine
+	return r.room.series
 }
