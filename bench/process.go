@@ -228,6 +228,7 @@ type spell struct {
 	core   float64 // share of one core in percent
 	memory map[string]float64
 	peak   float64 // highest RSS seen, MB
+	own    float64 // highest anonymous part of it
 }
 
 // watch measures a process for a while.
@@ -244,7 +245,7 @@ func (p *process) watch(ctx context.Context, d time.Duration) (s spell, err erro
 		if s.memory, err = p.memory(); err != nil {
 			return s, err
 		}
-		s.peak = max(s.peak, s.memory["Rss"])
+		s.peak, s.own = max(s.peak, s.memory["Rss"]), max(s.own, s.memory["Anonymous"])
 	}
 	after, err := p.cpu()
 	s.core = 100 * (after - before).Seconds() / time.Since(began).Seconds()
