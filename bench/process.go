@@ -245,7 +245,7 @@ func (p *process) watch(ctx context.Context, d time.Duration) (s spell, err erro
 		if s.memory, err = p.memory(); err != nil {
 			return s, err
 		}
-		s.peak, s.own = max(s.peak, s.memory["Rss"]), max(s.own, s.memory["Anonymous"])
+		s.peak, s.own = max(s.peak, s.memory["Rss"]), max(s.own, s.memory["Pss_Anon"])
 	}
 	after, err := p.cpu()
 	s.core = 100 * (after - before).Seconds() / time.Since(began).Seconds()
