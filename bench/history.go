@@ -62,23 +62,26 @@ func makePast(ctx context.Context, dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	began, n := time.Now(), 0
-	batches := make([][]tsdb.Sample, 0, len(hosts))
+	var batches [][]tsdb.Sample
+	var moves [][]func(was float64) float64 // of the samples of each batch
 	for _, host := range slices.Sorted(maps.Keys(hosts)) {
 		var batch []tsdb.Sample
+		var move []func(float64) float64
 		for _, s := range hosts[host] {
 			own := maps.Clone(s.Labels)
 			delete(own, tsdb.HostLabel)
 			delete(own, tsdb.ResourceLabel)
+			move = append(move, crowd.Next(s.Metric))
 			batch = append(batch, tsdb.Sample{Ref: db.Ref(host, s.Labels[tsdb.ResourceLabel], s.Metric, own), Value: s.Points[0].Value})
 		}
-		batches = append(batches, batch)
+		batches, moves = append(batches, batch), append(moves, move)
 	}
 	const every = 10 * time.Second
 	for at := began.Add(-past).Truncate(time.Millisecond); at.Before(began); at = at.Add(every) {
 		for i, batch := range batches {
 			for j := range batch {
 				batch[j].At = at.Add(every * time.Duration(i) / time.Duration(len(batches)))
-				batch[j].Value = crowd.Next(batch[j].Ref.Metric(), batch[j].Value)
+				batch[j].Value = moves[i][j](batch[j].Value)
 			}
 			if err := db.Append(ctx, batch); err != nil {
 				return err

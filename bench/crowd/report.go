@@ -76,7 +76,7 @@ func newShape(series int, every time.Duration) *shape {
 	}
 	made := &shape{form: link.PackReport(r), every: every}
 	for _, x := range made.form.Series {
-		made.moves = append(made.moves, movementOf(x.Metric))
+		made.moves = append(made.moves, Next(x.Metric))
 	}
 	return made
 }
@@ -98,7 +98,7 @@ func see(o *ops.Observation, g group, host ops.HostIdentity, i, series int) {
 		if m < len(g.metrics) {
 			metric = g.metrics[m]
 		}
-		o.Samples = append(o.Samples, ops.Sample{Resource: key, Metric: metric, At: o.Started, Value: first(metric)})
+		o.Samples = append(o.Samples, ops.Sample{Resource: key, Metric: metric, At: o.Started, Value: courseOf(metric).first})
 	}
 }
 

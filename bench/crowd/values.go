@@ -2,6 +2,7 @@ package crowd
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,38 +12,34 @@ import (
 // a third never moves, a few move now and then, and the rest is another
 // number with all digits each time.
 
-// Next answers what a series says after a value.
-func Next(metric string, was float64) float64 { return movementOf(metric)(was) }
-
-// first answers what a series says first.
-func first(metric string) float64 {
-	switch {
-	case metric == "collector_up":
-		return 1
-	case strings.HasSuffix(metric, "_size_bytes"), strings.HasSuffix(metric, "_total_bytes"):
-		return 512 << 30
-	case strings.HasSuffix(metric, "_total"), strings.HasSuffix(metric, "_errors_per_s"), strings.HasSuffix(metric, "_drops_per_s"):
-		return 0
-	case metric == "fs_available_bytes":
-		return 300 << 30
-	}
-	return 0.3
+// A course is how a series begins and moves.
+type course struct {
+	first float64
+	next  func(was float64) float64
 }
 
-// movementOf answers how a series moves.
-func movementOf(metric string) func(was float64) float64 {
-	switch {
-	case metric == "collector_up", strings.HasSuffix(metric, "_total"), strings.HasSuffix(metric, "_errors_per_s"), strings.HasSuffix(metric, "_drops_per_s"),
-		strings.HasSuffix(metric, "_size_bytes"), strings.HasSuffix(metric, "_total_bytes"), strings.HasSuffix(metric, "_count"):
-		return stays
-	case metric == "fs_available_bytes":
-		return func(was float64) float64 { return nowAndThen(was, float64(rand.IntN(64)-32)*4096) }
-	case strings.HasPrefix(metric, "fs_"):
-		return func(was float64) float64 { return nowAndThen(was, (rand.Float64()-0.5)/1e6) }
-	case metric == "container_memory_bytes":
-		return func(float64) float64 { return float64(100_000+rand.IntN(10_000)) * 4096 }
+// Next answers how a series of a metric moves from one value to the next.
+func Next(metric string) func(was float64) float64 { return courseOf(metric).next }
+
+func courseOf(metric string) course {
+	ends := func(all ...string) bool {
+		return slices.ContainsFunc(all, func(end string) bool { return strings.HasSuffix(metric, end) })
 	}
-	return func(float64) float64 { return 0.3 + rand.Float64()/10 }
+	switch {
+	case metric == "collector_up":
+		return course{1, stays}
+	case ends("_size_bytes", "_total_bytes"):
+		return course{512 << 30, stays}
+	case ends("_total", "_errors_per_s", "_drops_per_s", "_count"):
+		return course{0, stays}
+	case metric == "fs_available_bytes":
+		return course{300 << 30, func(was float64) float64 { return nowAndThen(was, float64(rand.IntN(64)-32)*4096) }}
+	case strings.HasPrefix(metric, "fs_"):
+		return course{0.3, func(was float64) float64 { return nowAndThen(was, (rand.Float64()-0.5)/1e6) }}
+	case metric == "container_memory_bytes":
+		return course{400 << 20, func(float64) float64 { return float64(100_000+rand.IntN(10_000)) * 4096 }}
+	}
+	return course{0.3, func(float64) float64 { return 0.3 + rand.Float64()/10 }}
 }
 
 func stays(was float64) float64 { return was }

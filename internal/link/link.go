@@ -96,10 +96,8 @@ func muxConfig() *yamux.Config {
 func overMux(session *mux) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	frames := &http.HTTP2Config{}
-	keepLittle(frames)
 	return &http.Client{Transport: &http.Transport{
-		Protocols: protocols, HTTP2: frames, DisableCompression: true, MaxConnsPerHost: 1,
+		Protocols: protocols, HTTP2: keepLittle(&http.HTTP2Config{}), DisableCompression: true, MaxConnsPerHost: 1,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -135,8 +133,9 @@ func answer(streams net.Listener, server *http.Server) {
 const headerTable = 1 << 10
 
 // keepLittle bounds what is kept of a connection between two requests.
-func keepLittle(c *http.HTTP2Config) {
+func keepLittle(c *http.HTTP2Config) *http.HTTP2Config {
 	c.MaxDecoderHeaderTableSize, c.MaxEncoderHeaderTableSize = headerTable, headerTable
+	return c
 }
 
 // piece is the most that a stream writes at once: the other side keeps a buffer
