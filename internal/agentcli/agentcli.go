@@ -79,11 +79,14 @@ func Run(ctx context.Context, p Program, args []string) int {
 	root.SetOut(p.Out)
 	root.SetErr(p.Err)
 	root.SilenceErrors, root.SilenceUsage = true, true
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return exitDone
 	}
 	fmt.Fprintf(p.Err, "reeve-agent: %s\n", said(err))
+	if unclear(err) {
+		fmt.Fprintf(p.Err, "See `%s --help`.\n", c.CommandPath())
+	}
 	return exitCode(err)
 }
 
@@ -95,12 +98,21 @@ func said(err error) string {
 	return glyph.Harmless(err.Error())
 }
 
+// unclear says whether an error is about how the command line is written, which
+// only its text tells.
+func unclear(err error) bool {
+	if _, ours := errors.AsType[*ops.Error](err); ours {
+		return false
+	}
+	return strings.HasPrefix(err.Error(), "unknown ") || strings.Contains(err.Error(), "arg(s)") || strings.Contains(err.Error(), "flag")
+}
+
 func exitCode(err error) int {
+	if unclear(err) {
+		return exitWrongUse
+	}
 	e, ok := errors.AsType[*ops.Error](err)
 	if !ok {
-		if strings.HasPrefix(err.Error(), "unknown ") || strings.Contains(err.Error(), "arg(s)") || strings.Contains(err.Error(), "flag") {
-			return exitWrongUse
-		}
 		return exitFailed
 	}
 	switch e.Kind {

@@ -25,6 +25,18 @@ func TestCheckSaysWhetherOrdersAreTaken(t *testing.T) {
 }
 
 // What pflag finds in backquotes it takes for the name of the value.
+func TestAWrongLineNamesItsHelp(t *testing.T) {
+	for _, line := range [][]string{{"run", "--wat"}, {"run", "what"}} {
+		if code, _, errs := run(t, line...); code != exitWrongUse || !strings.Contains(errs, "See `reeve-agent run --help`.") {
+			t.Errorf("%v ends with %d: %s", line, code, errs)
+		}
+	}
+	// What the line says is clear, and cannot be done.
+	if code, _, errs := run(t, "--data", t.TempDir(), "run"); code != exitFailed || strings.Contains(errs, "See `") {
+		t.Errorf("ends with %d: %s", code, errs)
+	}
+}
+
 func TestHelpOfFlagsNamesTheirValues(t *testing.T) {
 	for _, verb := range []string{"run", "check", "perform"} {
 		if _, out, _ := run(t, verb, "--help"); !strings.Contains(out, "--socket string") {

@@ -57,6 +57,14 @@ func TestUnknownKeysNameTheNearest(t *testing.T) {
 	}
 }
 
+func TestNearestKeepsHalfOfTheWord(t *testing.T) {
+	for key, want := range map[string]string{"wat": "", "dat": "data", "ca": "ca", "cs": "ca", "x": "", "": ""} {
+		if got := Nearest(key, []string{"ca", "data"}); got != want {
+			t.Errorf("%q is near %q, want %q", key, got, want)
+		}
+	}
+}
+
 func TestBadValuesSayWhatToWrite(t *testing.T) {
 	for text, want := range map[string]string{
 		"metrics: {retention: soon}": "30d",

@@ -71,9 +71,9 @@ func suggestion(at, key string, fields map[string]reflect.Type) string {
 }
 
 // Nearest answers the word that key was probably meant to be, "" when none is
-// near.
+// near: a word of which less than half is left was not meant.
 func Nearest(key string, known []string) string {
-	best, distance := "", max(2, len(key)/3)+1
+	best, distance := "", min(max(2, len(key)/3), len(key)/2)+1
 	for _, k := range known {
 		if d := editDistance(key, k); d < distance {
 			best, distance = k, d
