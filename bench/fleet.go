@@ -222,7 +222,7 @@ func (b *bench) fleet(ctx context.Context, w crowding) error {
 // crowded takes down what a crowd costs.
 func (b *bench) crowded(w crowding, s spell, r crowd.Reading, note string) {
 	cpu := Line{What: w.name() + ": processor of the server", Value: s.core, Unit: "% of a core", Note: note}
-	memory := Line{What: w.name() + ": memory (RSS) of the server", Value: s.peak, Unit: "MB", Note: fmt.Sprintf("highest; highest of its own %.0f MB, the rest pages of files", s.own)}
+	memory := Line{What: w.name() + ": memory (RSS) of the server", Value: s.peak, Unit: "MB", Note: fmt.Sprintf("highest; since its start %.0f MB; highest of its own %.0f MB, the rest pages of files", s.ever, s.own)}
 	slow := Line{What: w.name() + ": a report from sent to accepted, 99th of 100", Value: ms(r.P99), Unit: "ms",
 		Note: fmt.Sprintf("median %.1f ms, slowest %.0f ms of %s", ms(r.P50), ms(r.Max), grouped(fmt.Sprint(r.Reports)))}
 	if w.bars {

@@ -15,12 +15,16 @@ import (
 	"reeve/internal/tsdb"
 )
 
-// past is how far back a server of many hours holds samples in memory: the
-// last three hours before it writes two of them out.
+// past is how far back the samples of a server of many hours go: as far as it
+// takes until every part of it does what it does every few hours.
 const past = 3 * time.Hour
 
-// measureFleetHours is measureFleet for a server that has run for hours. While
-// it is measured it writes the first two of them out.
+// settling is how long the store is left to write and merge its blocks, which
+// it begins with once a minute, before the server takes it over.
+const settling = 2 * time.Minute
+
+// measureFleetHours is measureFleet for a server that has run for hours. It
+// makes the roll-ups of two of them while it is measured.
 func measureFleetHours(ctx context.Context, b *bench) error {
 	return b.fleet(ctx, crowding{agents: 1000, series: crowdSeries, every: 10 * time.Second, over: 30 * time.Second, past: true})
 }
@@ -90,7 +94,7 @@ func makePast(ctx context.Context, dir string) (err error) {
 		}
 	}
 	fmt.Printf("%s of samples made, %s of %d hosts, in %s", past, grouped(fmt.Sprint(n)), len(batches), time.Since(began).Round(time.Second))
-	return nil
+	return pause(ctx, settling)
 }
 
 // seriesOf answers what a metrics store has of every host.

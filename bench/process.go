@@ -229,6 +229,7 @@ type spell struct {
 	memory map[string]float64
 	peak   float64 // highest RSS seen, MB
 	own    float64 // highest anonymous part of it
+	ever   float64 // highest RSS since the process began, MB
 }
 
 // watch measures a process for a while.
@@ -247,6 +248,11 @@ func (p *process) watch(ctx context.Context, d time.Duration) (s spell, err erro
 		}
 		s.peak, s.own = max(s.peak, s.memory["Rss"]), max(s.own, s.memory["Pss_Anon"])
 	}
+	kb, err := strconv.ParseFloat(strings.TrimSuffix(field(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid), "VmHWM"), " kB"), 64)
+	if err != nil {
+		return s, fmt.Errorf("read the highest memory of a process: %w", err)
+	}
+	s.ever = kb * 1024 / 1e6
 	after, err := p.cpu()
 	s.core = 100 * (after - before).Seconds() / time.Since(began).Seconds()
 	return s, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -64,40 +65,45 @@ func (db *DB) acceptable(batch []Sample) []Sample {
 
 // append implements backend.
 func (e *embedded) append(ctx context.Context, batch []Sample) (rejected int, err error) {
-	err = e.write(ctx, func(app storage.Appender) error {
+	err = e.write(ctx, func(app storage.Appender) (oldest int64, err error) {
+		oldest = math.MaxInt64
 		for i := range batch {
-			s := batch[i].Ref.s
+			s, at := batch[i].Ref.s, batch[i].At.UnixMilli()
 			was := storage.SeriesRef(s.ref.Load())
-			ref, err := e.appendOne(app, sample{was, s.labels, batch[i].At.UnixMilli(), batch[i].Value})
+			ref, err := e.appendOne(app, sample{was, s.labels, at, batch[i].Value})
+			oldest = min(oldest, at)
 			switch {
 			case unwelcome(err):
 				rejected++
 			case err != nil:
-				return err
+				return 0, err
 			case ref != was:
 				s.ref.Store(uint64(ref))
 			}
 		}
-		return nil
+		return oldest, nil
 	})
 	return rejected, err
 }
 
-// write lets fill put samples into the raw database and commits them. It
-// refuses while the disk is too full.
-func (e *embedded) write(ctx context.Context, fill func(storage.Appender) error) error {
+// write lets fill put samples into the raw database and commits them; fill
+// answers the time of the oldest. It refuses while the disk is too full.
+func (e *embedded) write(ctx context.Context, fill func(storage.Appender) (oldest int64, err error)) error {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
 	if err := e.writable(); err != nil {
 		return err
 	}
 	app := e.raw.Appender(ctx)
-	if err := fill(app); err != nil {
+	oldest, err := fill(app)
+	if err != nil {
 		return e.failed(errors.Join(err, app.Rollback()))
 	}
 	if err := app.Commit(); err != nil {
 		return e.failed(err)
 	}
+	// Counted when it can be read: a history that counts it has read it, too.
+	e.db.late.note(oldest)
 	return nil
 }
 

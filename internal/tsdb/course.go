@@ -1,6 +1,8 @@
 package tsdb
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"reeve/internal/ops"
@@ -28,4 +30,10 @@ func (c Course) AppendTo(points []ops.Point) []ops.Point {
 		points = append(points, ops.Point{At: time.UnixMilli(p.At), Value: p.Value})
 	}
 	return points
+}
+
+// before answers how many points are older than at.
+func (c *Course) before(at int64) int {
+	n, _ := slices.BinarySearchFunc(c.Points, at, func(p CoursePoint, at int64) int { return cmp.Compare(p.At, at) })
+	return n
 }

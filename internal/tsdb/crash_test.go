@@ -67,7 +67,7 @@ func TestWhatWasAppendedSurvivesAKill(t *testing.T) {
 	}
 
 	db := open(t, dir)
-	got, err := db.Recent(t.Context(), []string{"load1"}, now().Add(-time.Hour), now(), 0)
+	got, err := recent(t.Context(), db, []string{"load1"}, now().Add(-time.Hour), now(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ import (
 const outOfOrder = time.Hour
 
 const (
-	rawBlock    = 2 * time.Hour
+	rawBlock    = 30 * time.Minute
 	rollupBlock = 2 * time.Hour
 	// stripes are the parts that the series of a head are locked in.
 	stripes = 1 << 10

@@ -54,10 +54,10 @@ func TestExternalAnswersAsEmbedded(t *testing.T) {
 	}
 	off := at.Add(-time.Minute + 7*time.Millisecond)
 	same("recent", func(db *DB) (any, error) {
-		return db.Recent(t.Context(), []string{"m", "n"}, off.Add(-10*time.Minute), off, 0)
+		return recent(t.Context(), db, []string{"m", "n"}, off.Add(-10*time.Minute), off, 0)
 	})
 	same("recent of each minute", func(db *DB) (any, error) {
-		return db.Recent(t.Context(), []string{"m", "n"}, off.Add(-10*time.Minute), off, time.Minute)
+		return recent(t.Context(), db, []string{"m", "n"}, off.Add(-10*time.Minute), off, time.Minute)
 	})
 	same("latest", func(db *DB) (any, error) { return db.Latest(t.Context(), []string{"m", "n"}, time.Minute) })
 	same("query", func(db *DB) (any, error) {
@@ -115,7 +115,7 @@ func TestExternalQueueKeepsTheNewest(t *testing.T) {
 	if s := db.Stats(); s.Queued != 0 || s.Degraded {
 		t.Errorf("stats: %+v", s)
 	}
-	got, err := store.Recent(t.Context(), []string{"m"}, at.Add(-time.Hour), at, 0)
+	got, err := recent(t.Context(), store, []string{"m"}, at.Add(-time.Hour), at, 0)
 	if err != nil || len(got["r"]) != 1 || len(got["r"][0].Points) != 100 || got["r"][0].Points[99].At != at.Add(-time.Second).UnixMilli() {
 		t.Errorf("%v, %v", got, err)
 	}
@@ -210,7 +210,7 @@ func TestExternalThatIsNotThereIsUnavailable(t *testing.T) {
 	if _, err := db.Query(t.Context(), "up", now()); ops.KindOf(err) != ops.Unavailable {
 		t.Errorf("query: %v", err)
 	}
-	if _, err := db.Recent(t.Context(), []string{"m"}, now().Add(-time.Minute), now(), 0); ops.KindOf(err) != ops.Unavailable {
+	if _, err := recent(t.Context(), db, []string{"m"}, now().Add(-time.Minute), now(), 0); ops.KindOf(err) != ops.Unavailable {
 		t.Errorf("recent: %v", err)
 	}
 	for _, base := range []string{"localhost:9090", "ftp://x", "http://", "://"} {

@@ -3,6 +3,7 @@ package tsdb
 import (
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"time"
 
@@ -48,11 +49,11 @@ func (w writer) Store(r *http.Request, kind remoteapi.WriteMessageType) (*remote
 		answer.SetStatusCode(http.StatusBadRequest)
 		return answer, fmt.Errorf("decode the request: %w", err)
 	}
-	in := intake{e: w.e, meta: &w.db.meta, latest: time.Now().Add(w.db.opts.ahead).UnixMilli(), builder: labels.NewScratchBuilder(16)}
-	err = w.e.write(r.Context(), func(app storage.Appender) error {
+	in := intake{e: w.e, oldest: math.MaxInt64, meta: &w.db.meta, latest: time.Now().Add(w.db.opts.ahead).UnixMilli(), builder: labels.NewScratchBuilder(16)}
+	err = w.e.write(r.Context(), func(app storage.Appender) (int64, error) {
 		in.app = app
 		fill(&in)
-		return in.broken
+		return in.oldest, in.broken
 	})
 	if err != nil {
 		w.db.dropped.Add(int64(in.kept + in.keptHistograms))
@@ -78,6 +79,7 @@ type intake struct {
 	app     storage.Appender
 	meta    *metadata
 	latest  int64
+	oldest  int64 // of the samples
 	builder labels.ScratchBuilder
 
 	kept, keptHistograms int
@@ -128,6 +130,7 @@ func (in *intake) sample(ref storage.SeriesRef, ls labels.Labels, at int64, v fl
 		in.refuse(1, fmt.Errorf("a sample of %.200s lies in the future", ls.String()))
 		return ref
 	}
+	in.oldest = min(in.oldest, at)
 	next, err := in.e.appendOne(in.app, sample{ref, ls, at, v})
 	switch {
 	case unwelcome(err):

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestNewestReadingsOutliveTheDisk keeps detectors from going blind with the
@@ -27,7 +29,7 @@ func TestNewestReadingsOutliveTheDisk(t *testing.T) {
 
 // What is read of a series that had a sample lately shares its labels, and of
 // two whose labels differ each has its own.
-func TestRecentSharesLabels(t *testing.T) {
+func TestHistorySharesLabels(t *testing.T) {
 	db := open(t, t.TempDir())
 	at := now()
 	own := map[string]string{"mode": "user"}
@@ -35,9 +37,9 @@ func TestRecentSharesLabels(t *testing.T) {
 	put(t, db, user, at.Add(-time.Second), 0.5)
 	put(t, db, db.Ref("h", "res_1", "cpu_mode_ratio", map[string]string{"mode": "idle"}), at.Add(-time.Second), 0.25)
 	put(t, db, db.Ref("h", "res_2", "cpu_mode_ratio", own), at.Add(-time.Second), 0.75)
-	read := func() map[string][]Course {
+	read := func() map[string][]*Course {
 		t.Helper()
-		got, err := db.Recent(t.Context(), []string{"cpu_mode_ratio"}, at.Add(-time.Minute), at, 0)
+		got, err := recent(t.Context(), db, []string{"cpu_mode_ratio"}, at.Add(-time.Minute), at, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,5 +56,36 @@ func TestRecentSharesLabels(t *testing.T) {
 	db.cache.prune(at.Add(time.Hour).UnixMilli())
 	if after := read(); !reflect.DeepEqual(before, after) {
 		t.Errorf("of series that the cache forgot: %+v, want %+v", after, before)
+	}
+}
+
+// After a start, series of many resources share the labels that they have
+// alike, and those that only look alike do not.
+func TestWhatIsRecalledSharesLabels(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	at := now()
+	alike := map[string]string{"mode": "user", "cpu": "0"}
+	put(t, db, db.Ref("h1", "res_1", "m", alike), at, 1)
+	put(t, db, db.Ref("h2", "res_2", "m", alike), at, 2)
+	put(t, db, db.Ref("h3", "res_3", "m", map[string]string{"mode": `user"cpu`, "x": "0"}), at, 3)
+	put(t, db, db.Ref("h3", "res_3", "n", nil), at, 4)
+	before, err := db.Latest(t.Context(), []string{"m", "n"}, time.Minute)
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, dir)
+	after, err := db.Latest(t.Context(), []string{"m", "n"}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, after); d != "" {
+		t.Error(d)
+	}
+	if reflect.ValueOf(after["res_1"][0].Labels).Pointer() != reflect.ValueOf(after["res_2"][0].Labels).Pointer() {
+		t.Error("labels that are alike are kept twice")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,34 +50,6 @@ func (db *DB) Series(ctx context.Context, expr string, from, to time.Time, step 
 // Query evaluates a PromQL expression once.
 func (db *DB) Query(ctx context.Context, expr string, at time.Time) ([]ops.Series, error) {
 	return db.Series(ctx, expr, at, at, 0)
-}
-
-// Recent answers the raw samples of the metrics from from to to, by resource,
-// for detectors: all, or the newest of each step.
-func (db *DB) Recent(ctx context.Context, metrics []string, from, to time.Time, step time.Duration) (map[string][]Course, error) {
-	all := map[string][]Course{}
-	if len(metrics) == 0 {
-		return all, nil
-	}
-	known := db.cache.known(metrics)
-	err := db.back.scan(ctx, selection{metrics: metrics, from: from, to: to, step: step}, func(f found) error {
-		x := Course{Points: slices.Clone(f.points)}
-		resource := f.labels.Get(ResourceLabel)
-		if s := known[f.labels.Hash()]; s != nil && labels.Equal(s.labels, f.labels) {
-			resource, x.Metric, x.Labels = s.resource, s.metric, s.own
-		} else {
-			x.Metric, x.Labels = f.labels.Get(labels.MetricName), ownLabels(f.labels)
-		}
-		all[resource] = append(all[resource], x)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, list := range all {
-		inOrder(list, func(c Course) (string, map[string]string) { return c.Metric, c.Labels })
-	}
-	return all, nil
 }
 
 // selection says which raw series of resources to read. No metrics means all.
@@ -137,17 +108,23 @@ func (s selection) named() (*labels.Matcher, error) {
 // ownLabels answers what distinguishes a series among those of its resource.
 func ownLabels(ls labels.Labels) map[string]string {
 	var own map[string]string
-	ls.Range(func(l labels.Label) {
-		switch l.Name {
-		case labels.MetricName, HostLabel, ResourceLabel:
-			return
-		}
+	eachOwn(ls, func(l labels.Label) {
 		if own == nil {
 			own = map[string]string{}
 		}
 		own[l.Name] = l.Value
 	})
 	return own
+}
+
+func eachOwn(ls labels.Labels, f func(labels.Label)) {
+	ls.Range(func(l labels.Label) {
+		switch l.Name {
+		case labels.MetricName, HostLabel, ResourceLabel:
+		default:
+			f(l)
+		}
+	})
 }
 
 func (e *embedded) newEngine() *promql.Engine {

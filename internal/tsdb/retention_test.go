@@ -22,7 +22,7 @@ func TestWhatIsOlderThanRetentionGoes(t *testing.T) {
 	eventually(t, "old blocks are gone", func() bool {
 		return db.Stats().Oldest.After(at.Add(-12*time.Hour - 2*rawBlock - time.Hour))
 	})
-	got, err := db.Recent(t.Context(), []string{"m"}, at.Add(-10*time.Hour), at, 0)
+	got, err := recent(t.Context(), db, []string{"m"}, at.Add(-10*time.Hour), at, 0)
 	if err != nil || len(got["r"]) != 1 || len(got["r"][0].Points) != 600 {
 		t.Errorf("%d series, %v", len(got["r"]), err)
 	}

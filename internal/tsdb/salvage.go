@@ -26,6 +26,7 @@ const damagedPrefix = "damaged-"
 func (e *embedded) openOne(name string, opts *promtsdb.Options) (*promtsdb.DB, error) {
 	dir := filepath.Join(e.dir, name)
 	log := slog.New(quiet{e.log.Handler(), e}).With("database", name)
+	opts.NewCompactorFunc = newCompactor(dir)
 	one, err := promtsdb.Open(dir, log, nil, opts, nil)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, ops.Because(ops.Conflict, err, "Another process has the metrics store in %s open.", e.dir)

@@ -14,20 +14,20 @@ import (
 func TestDamageDoesNotStopTheStore(t *testing.T) {
 	for what, harm := range map[string]struct {
 		damage func(t *testing.T, raw string)
-		least  float64 // samples of 7,680 that must be left
+		least  float64 // samples of 23,040 that must be left
 		told   bool
 	}{
-		"index of a block":  {func(t *testing.T, raw string) { truncate(t, raw, "0*/index", 10) }, 500, true},
-		"chunks of a block": {func(t *testing.T, raw string) { truncate(t, raw, "0*/chunks/000001", 3) }, 500, true},
-		"write-ahead log":   {func(t *testing.T, raw string) { overwrite(t, raw, "wal/0*") }, 5000, false},
-		"checkpoint":        {func(t *testing.T, raw string) { overwrite(t, raw, "wal/checkpoint.*/0*") }, 5000, false},
+		"index of a block":  {func(t *testing.T, raw string) { truncate(t, raw, "0*/index", 10) }, 1500, true},
+		"chunks of a block": {func(t *testing.T, raw string) { truncate(t, raw, "0*/chunks/000001", 3) }, 1500, true},
+		"write-ahead log":   {func(t *testing.T, raw string) { overwrite(t, raw, "wal/0*") }, 15000, false},
+		"checkpoint":        {func(t *testing.T, raw string) { overwrite(t, raw, "wal/checkpoint.*/0*") }, 15000, false},
 		"gap in the log": {func(t *testing.T, raw string) {
 			if err := os.WriteFile(filepath.Join(raw, "wal", "00000999"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, 5000, true},
-		"chunks of the head":     {func(t *testing.T, raw string) { overwrite(t, raw, "chunks_head/0*") }, 5000, false},
-		"everything but a block": {func(t *testing.T, raw string) { overwrite(t, raw, "wal/0*"); overwrite(t, raw, "chunks_head/0*") }, 5000, false},
+		}, 15000, true},
+		"chunks of the head":     {func(t *testing.T, raw string) { overwrite(t, raw, "chunks_head/0*") }, 15000, false},
+		"everything but a block": {func(t *testing.T, raw string) { overwrite(t, raw, "wal/0*"); overwrite(t, raw, "chunks_head/0*") }, 15000, false},
 	} {
 		t.Run(what, func(t *testing.T) {
 			dir := t.TempDir()
@@ -35,7 +35,7 @@ func TestDamageDoesNotStopTheStore(t *testing.T) {
 			at := now()
 			for part := range 8 { // Each part ends in a compaction, so that there is a checkpoint.
 				from := at.Add(time.Duration(part-8) * 4 * time.Hour)
-				fill(t, db, db.Ref("h", "r", "m", nil), from, from.Add(4*time.Hour), 15*time.Second, wave)
+				fill(t, db, db.Ref("h", "r", "m", nil), from, from.Add(4*time.Hour), 5*time.Second, wave)
 				if err := db.back.(*embedded).raw.Compact(t.Context()); err != nil {
 					t.Fatal(err)
 				}

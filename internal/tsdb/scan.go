@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -57,11 +58,16 @@ func (e *embedded) scan(ctx context.Context, sel selection, yield func(found) er
 // window is a span of time in milliseconds, both ends included.
 type window struct{ from, to int64 }
 
-// yieldEvery is after how many series others get the core.
-const yieldEvery = 32
+const (
+	// yieldEvery is after how many series others get the core.
+	yieldEvery = 32
+	// manySeries is after how many series what was read is let go of.
+	manySeries = 4096
+)
 
 // each reads one series of a database after the other; the gate must be held.
 func each(ctx context.Context, one *promtsdb.DB, w window, ms []*labels.Matcher, read func(labels.Labels, chunkenc.Iterator) error) (err error) {
+	held := heldBlocks{one: one, span: w, before: one.Blocks()}
 	q, err := one.Querier(w.from, w.to)
 	if err != nil {
 		return fmt.Errorf("read the metrics store: %w", err)
@@ -76,6 +82,9 @@ func each(ctx context.Context, one *promtsdb.DB, w window, ms []*labels.Matcher,
 		}
 		if n%yieldEvery == 0 {
 			runtime.Gosched()
+		}
+		if n%manySeries == 0 {
+			held.release()
 		}
 		s := set.At()
 		it = s.Iterator(it)
@@ -99,11 +108,29 @@ const recallWindow = 10 * time.Minute
 // the estate look unknown.
 func (e *embedded) recall(ctx context.Context, now time.Time) error {
 	sel := selection{from: now.Add(-recallWindow), to: now.Add(e.db.opts.ahead)}
+	alike := alikeLabels{}
 	return e.scan(ctx, sel, func(f found) error {
 		last := f.points[len(f.points)-1]
-		own := ownLabels(f.labels)
+		own := alike.of(f.labels)
 		ref := e.db.Ref(f.labels.Get(HostLabel), f.labels.Get(ResourceLabel), f.labels.Get(labels.MetricName), own)
 		e.db.cache.note([]Sample{{Ref: ref, At: time.UnixMilli(last.At), Value: last.Value}})
 		return nil
 	})
+}
+
+// alikeLabels shares the labels that series of many hosts have alike.
+type alikeLabels map[string]map[string]string
+
+// of answers what distinguishes a series among those of its resource.
+func (a alikeLabels) of(ls labels.Labels) map[string]string {
+	var key []byte
+	eachOwn(ls, func(l labels.Label) {
+		key = strconv.AppendQuote(strconv.AppendQuote(key, l.Name), l.Value)
+	})
+	own, ok := a[string(key)]
+	if !ok {
+		own = ownLabels(ls)
+		a[string(key)] = own
+	}
+	return own
 }

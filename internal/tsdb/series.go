@@ -242,19 +242,12 @@ func (c *seriesCache) unchain(s *series) {
 	s.next = nil
 }
 
-// known answers the series of the metrics, by the hash of their labels: who
-// keeps what was read of them need not keep their labels once more.
-func (c *seriesCache) known(metrics []string) map[uint64]*series {
-	all := map[uint64]*series{}
-	for _, metric := range metrics {
-		c.mu.Lock()
-		list := slices.Clone(c.byMetric[metric])
-		c.mu.Unlock()
-		for _, s := range list {
-			all[s.labels.Hash()] = s
-		}
-	}
-	return all
+// known answers a series that is in the cache, or nil.
+func (c *seriesCache) known(host, resource, metric string, own map[string]string) *series {
+	hash := c.hash(host, resource, metric, own)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.find(hash, host, resource, metric, own)
 }
 
 // A newest is the newest reading of a series.
@@ -311,22 +304,14 @@ func (db *DB) Latest(_ context.Context, metrics []string, maxAge time.Duration) 
 // sortSeries puts series into one order, so that the same data gives the same
 // answer.
 func sortSeries(list []ops.Series) {
-	inOrder(list, func(s ops.Series) (string, map[string]string) { return s.Metric, s.Labels })
+	slices.SortFunc(list, func(a, b ops.Series) int { return compareSeries(a.Metric, a.Labels, b.Metric, b.Labels) })
 }
 
-// inOrder sorts by metric and labels.
-func inOrder[T any](list []T, of func(T) (metric string, own map[string]string)) {
-	if len(list) < 2 {
-		return
+func compareSeries(metricA string, ownA map[string]string, metricB string, ownB map[string]string) int {
+	if metricA != metricB {
+		return strings.Compare(metricA, metricB)
 	}
-	slices.SortFunc(list, func(a, b T) int {
-		metricA, ownA := of(a)
-		metricB, ownB := of(b)
-		if metricA != metricB {
-			return strings.Compare(metricA, metricB)
-		}
-		return compareLabels(ownA, ownB)
-	})
+	return compareLabels(ownA, ownB)
 }
 
 func compareLabels(a, b map[string]string) int {

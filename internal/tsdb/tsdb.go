@@ -84,6 +84,7 @@ type DB struct {
 	rejected atomic.Int64
 	dropped  atomic.Int64
 	appended atomic.Int64
+	late     lateness
 
 	mu       sync.Mutex
 	problems map[string]string // what is wrong, by the part that found it

@@ -153,7 +153,7 @@ func BenchmarkEstate(b *testing.B) {
 	})
 	b.Run("recent 15 minutes of all 27000 series", func(b *testing.B) {
 		for b.Loop() {
-			got, err := db.Recent(ctx, metricNames[:], end.Add(-15*time.Minute), end, 0)
+			got, err := recent(ctx, db, metricNames[:], end.Add(-15*time.Minute), end, 0)
 			if err != nil || len(got) != 500 {
 				b.Fatal(len(got), err)
 			}
@@ -161,7 +161,7 @@ func BenchmarkEstate(b *testing.B) {
 	})
 	b.Run("recent hour of 4 metrics on 500 hosts", func(b *testing.B) {
 		for b.Loop() {
-			got, err := db.Recent(ctx, metricNames[:4], end.Add(-time.Hour), end, 0)
+			got, err := recent(ctx, db, metricNames[:4], end.Add(-time.Hour), end, 0)
 			if err != nil || len(got) != 500 {
 				b.Fatal(len(got), err)
 			}

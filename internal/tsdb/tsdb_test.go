@@ -1,6 +1,7 @@
 package tsdb
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math"
@@ -78,7 +79,7 @@ func TestReadingsComeBack(t *testing.T) {
 		},
 		"res_2": {{Metric: "load1", Points: points(9, 9, 9, 9)}},
 	}
-	courses, err := db.Recent(t.Context(), []string{"load1", "cpu_mode_ratio"}, at.Add(-time.Minute), at, 0)
+	courses, err := recent(t.Context(), db, []string{"load1", "cpu_mode_ratio"}, at.Add(-time.Minute), at, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +154,7 @@ func TestLateSamplesWithinTheWindowAreKept(t *testing.T) {
 	if s := db.Stats(); s.Rejected != 4 || s.Appended != 3 {
 		t.Errorf("stats: %+v", s)
 	}
-	got, err := db.Recent(t.Context(), []string{"load1"}, at.Add(-2*time.Hour), at, 0)
+	got, err := recent(t.Context(), db, []string{"load1"}, at.Add(-2*time.Hour), at, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,12 +174,19 @@ func TestLateSamplesWithinTheWindowAreKept(t *testing.T) {
 	}
 }
 
+// recent answers what a history that was never read before says.
+func recent(ctx context.Context, db *DB, metrics []string, from, to time.Time, step time.Duration) (map[string][]*Course, error) {
+	h := db.History(metrics, to.Sub(from), step)
+	err := h.Renew(ctx, to)
+	return h.courses, err
+}
+
 func TestOfEachStepTheNewestSampleCounts(t *testing.T) {
 	db := open(t, t.TempDir())
 	at := now().Truncate(time.Minute)
 	from := at.Add(-10 * time.Minute)
 	fill(t, db, db.Ref("h", "r", "m", nil), from, at.Add(30*time.Second), 10*time.Second, func(x time.Time) float64 { return x.Sub(from).Seconds() })
-	got, err := db.Recent(t.Context(), []string{"m"}, from, at.Add(time.Minute), time.Minute)
+	got, err := recent(t.Context(), db, []string{"m"}, from, at.Add(time.Minute), time.Minute)
 	if err != nil || len(got["r"]) != 1 {
 		t.Fatal(got, err)
 	}

@@ -19,9 +19,9 @@ const (
 
 // A window is what one detector with history last read.
 type window struct {
-	at      time.Time
-	courses map[string][]tsdb.Course
-	events  map[string][]ops.Event
+	at     time.Time
+	past   *tsdb.History
+	events map[string][]ops.Event
 }
 
 // readings is what a pass knows of samples and events.
@@ -38,7 +38,7 @@ type room struct {
 }
 
 // fill answers courses as series, until it is filled again.
-func (r *room) fill(courses []tsdb.Course) []ops.Series {
+func (r *room) fill(courses []*tsdb.Course) []ops.Series {
 	r.series, r.points = r.series[:0], r.points[:0]
 	n := 0
 	for _, c := range courses {
@@ -89,7 +89,10 @@ func (w *Watch) read(ctx context.Context, now time.Time) (readings, error) {
 }
 
 func (w *Watch) readWindow(ctx context.Context, d detect.Definition, now time.Time) (window, error) {
-	x := w.windows[d.Name]
+	x, ok := w.windows[d.Name]
+	if !ok {
+		x.past = w.metrics.History(d.Metrics, d.Window, d.Step)
+	}
 	if x.at.IsZero() || now.Sub(x.at) >= rest(d) || now.Before(x.at) {
 		if err := w.renew(ctx, d, now, &x); err != nil {
 			return x, err
@@ -116,7 +119,7 @@ func (w *Watch) renew(ctx context.Context, d detect.Definition, now time.Time, x
 	}
 	asking, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	courses, err := w.metrics.Recent(asking, d.Metrics, now.Add(-d.Window), now, d.Step)
+	err := x.past.Renew(asking, now)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("read samples of %s: %w", d.Name, ctx.Err())
@@ -125,7 +128,7 @@ func (w *Watch) renew(ctx context.Context, d detect.Definition, now time.Time, x
 		w.log.Warn("samples cannot be read; what was read last stands", "condition", d.Name, "err", err)
 		return nil
 	}
-	x.at, x.courses = now, courses
+	x.at = now
 	return nil
 }
 
@@ -153,7 +156,7 @@ func byResource(all []store.StoredEvent) map[string][]ops.Event {
 // the next are asked for.
 func (r readings) series(d detect.Definition, id string) []ops.Series {
 	if d.Window > 0 {
-		return r.room.fill(r.byDef[d.Name].courses[id])
+		return r.room.fill(r.byDef[d.Name].past.Of(id))
 	}
 	r.room.series = r.room.series[:0]
 	for _, s := range r.latest[id] {

@@ -1,0 +1,147 @@
+package tsdb
+
+import (
+	"context"
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// A history that is read again and again says the same as one that is read
+// for the first time, whatever comes in which order.
+func TestHistorySaysWhatIsThere(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		step := rapid.SampledFrom([]time.Duration{0, time.Minute, 7 * time.Second}).Draw(r, "step")
+		span := rapid.SampledFrom([]time.Duration{time.Minute, 20 * time.Minute, 2 * time.Hour}).Draw(r, "span")
+		n := rapid.IntRange(1, 25).Draw(r, "turns")
+		synctest.Test(t, func(t *testing.T) {
+			db := open(t, t.TempDir())
+			refs := []Ref{
+				db.Ref("h", "a", "m", nil),
+				db.Ref("h", "a", "m", map[string]string{"mode": "user"}),
+				db.Ref("h", "b", "n", nil),
+				db.Ref("h", "b", "other", nil),
+			}
+			metrics := []string{"m", "n"}
+			h := db.History(metrics, span, step)
+			for i := range n {
+				time.Sleep(time.Duration(rapid.SampledFrom([]int{1, 10, 300, 3000}).Draw(r, "rest")) * time.Second)
+				for range rapid.IntRange(0, 3).Draw(r, "samples") {
+					ago := time.Duration(rapid.SampledFrom([]int{-30, 0, 1, 100, 119, 200, 1500, 3000}).Draw(r, "ago")) * time.Second
+					ref := rapid.SampledFrom(refs).Draw(r, "series")
+					if err := db.Append(t.Context(), []Sample{{Ref: ref, At: time.Now().Add(-ago), Value: float64(i)}}); err != nil {
+						r.Fatal(err)
+					}
+				}
+				if rapid.IntRange(0, 9).Draw(r, "forget") == 0 {
+					db.cache.prune(time.Now().Add(-time.Minute).UnixMilli())
+				}
+				now := time.Now()
+				want, err := recent(t.Context(), db, metrics, now.Add(-span), now, step)
+				if err == nil {
+					err = h.Renew(t.Context(), now)
+				}
+				if err != nil {
+					r.Fatal(err)
+				}
+				if d := cmp.Diff(want, h.courses); d != "" {
+					r.Fatalf("turn %d (-fresh +kept): %s", i, d)
+				}
+				if len(h.kept) > len(refs) {
+					r.Fatalf("%d courses are kept", len(h.kept))
+				}
+			}
+		})
+	})
+}
+
+// counting counts the samples that are read.
+type counting struct {
+	backend
+	samples int
+}
+
+func (c *counting) scan(ctx context.Context, sel selection, yield func(found) error) error {
+	c.samples = 0
+	return c.backend.scan(ctx, sel, func(f found) error {
+		c.samples += len(f.points)
+		return yield(f)
+	})
+}
+
+func TestHistoryReadsOnlyWhatCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t, t.TempDir())
+		back := &counting{backend: db.back}
+		db.back = back
+		ref := db.Ref("h", "a", "m", nil)
+		h := db.History([]string{"m"}, 6*time.Hour, 0)
+		var want []CoursePoint
+		for i := range 400 {
+			time.Sleep(time.Minute)
+			at := time.Now()
+			put(t, db, ref, at, float64(i))
+			want = append(want, CoursePoint{at.UnixMilli(), float64(i)})
+			if err := h.Renew(t.Context(), at); err != nil {
+				t.Fatal(err)
+			}
+			if back.samples > 6 {
+				t.Fatalf("turn %d read %d samples", i, back.samples)
+			}
+		}
+		if d := cmp.Diff(want[len(want)-361:], h.Of("a")[0].Points); d != "" {
+			t.Error(d)
+		}
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		if err := h.Renew(stopped, time.Now()); err == nil || len(h.Of("a")) != 1 {
+			t.Errorf("%d courses after a read that failed, %v", len(h.Of("a")), err)
+		}
+		put(t, db, ref, time.Now().Add(-30*time.Minute-time.Second), -1)
+		if err := h.Renew(t.Context(), time.Now()); err != nil || back.samples != 32 {
+			t.Errorf("after a late sample %d were read, %v", back.samples, err)
+		}
+	})
+}
+
+// How far back late samples went is the same as of one who looks at all.
+func TestLateness(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var l lateness
+		now := time.Now().UnixMilli()
+		var all []int64
+		for range rapid.IntRange(0, 3*maxLate).Draw(t, "n") {
+			oldest := now - int64(rapid.IntRange(0, 20_000_000).Draw(t, "ago"))
+			before := l.count
+			if l.note(oldest); l.count > before {
+				all = append(all, oldest)
+			}
+		}
+		n := rapid.IntRange(0, len(all)).Draw(t, "since")
+		count, oldest := l.since(int64(n))
+		want := int64(math.MaxInt64)
+		for _, one := range all[n:] {
+			want = min(want, one)
+		}
+		if count != int64(len(all)) || oldest != want {
+			t.Fatalf("%d back to %d, want %d back to %d", count, oldest, len(all), want)
+		}
+	})
+	var l lateness
+	for i := range int64(2 * maxLate) { // as a spool that is replayed
+		l.note(i)
+	}
+	if _, oldest := l.since(0); oldest != math.MinInt64 {
+		t.Errorf("since the beginning: %d", oldest)
+	}
+	if _, oldest := l.since(2*maxLate - 3); oldest != 2*maxLate-3 {
+		t.Errorf("since the third last: %d", oldest)
+	}
+	if len(l.steps) > maxLate {
+		t.Errorf("%d steps", len(l.steps))
+	}
+}
