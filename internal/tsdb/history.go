@@ -40,14 +40,14 @@ func (db *DB) History(metrics []string, span, step time.Duration) *History {
 // called again.
 func (h *History) Of(resource string) []*Course { return h.courses[resource] }
 
-// Renew reads what is missing up to now. After an error, what was read before
-// is still there.
+// Renew reads what is missing up to now, everything when the clock was set
+// back. After an error, what is there stands, and is made whole by the next.
 func (h *History) Renew(ctx context.Context, now time.Time) error {
 	if len(h.metrics) == 0 {
 		return nil
 	}
 	if now.Before(h.read) {
-		*h = *h.db.History(h.metrics, h.span, h.step) // The clock was set back.
+		*h = *h.db.History(h.metrics, h.span, h.step)
 	}
 	late, back := h.db.late.since(h.late)
 	oldest := now.Add(-h.span)

@@ -31,7 +31,7 @@ const (
 	// rollupBatch is how many roll-ups are committed at once.
 	rollupBatch = 20_000
 	// rollupSeries is how many series of roll-ups one block is made of.
-	rollupSeries = 40_000
+	rollupSeries = 16_000
 	// rollupPoint is the series whose newest sample says up to when roll-ups
 	// are complete. It is in the last block of a span, so after a crash the
 	// span that was under way is done again; what of it is there already is

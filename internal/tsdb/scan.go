@@ -112,7 +112,8 @@ func (e *embedded) recall(ctx context.Context, now time.Time) error {
 	return e.scan(ctx, sel, func(f found) error {
 		last := f.points[len(f.points)-1]
 		own := alike.of(f.labels)
-		ref := e.db.Ref(f.labels.Get(HostLabel), f.labels.Get(ResourceLabel), f.labels.Get(labels.MetricName), own)
+		// The labels are the database's own: nothing is kept twice.
+		ref := e.db.ref(f.labels.Get(HostLabel), f.labels.Get(ResourceLabel), f.labels.Get(labels.MetricName), own, func() labels.Labels { return f.labels })
 		e.db.cache.note([]Sample{{Ref: ref, At: time.UnixMilli(last.At), Value: last.Value}})
 		return nil
 	})

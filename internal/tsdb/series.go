@@ -112,6 +112,11 @@ func (c *seriesCache) size() int {
 // distinguish series of that resource; host and resource are added. They are
 // kept: nobody changes them from then on.
 func (db *DB) Ref(host, resource, metric string, own map[string]string) Ref {
+	return db.ref(host, resource, metric, own, func() labels.Labels { return joinLabels(host, resource, metric, own) })
+}
+
+// ref is Ref; join answers all labels together.
+func (db *DB) ref(host, resource, metric string, own map[string]string, join func() labels.Labels) Ref {
 	c := &db.cache
 	hash := c.hash(host, resource, metric, own)
 	c.mu.Lock()
@@ -119,7 +124,7 @@ func (db *DB) Ref(host, resource, metric string, own map[string]string) Ref {
 	if s := c.find(hash, host, resource, metric, own); s != nil {
 		return Ref{s}
 	}
-	s := &series{labels: joinLabels(host, resource, metric, own), host: host, resource: resource, metric: metric, own: own, at: time.Now().UnixMilli()}
+	s := &series{labels: join(), host: host, resource: resource, metric: metric, own: own, at: time.Now().UnixMilli()}
 	s.valid = metric != "" && s.labels.IsValid(model.UTF8Validation)
 	c.insert(hash, s)
 	return Ref{s}
