@@ -28,6 +28,10 @@ const outOfOrder = time.Hour
 const (
 	rawBlock    = 30 * time.Minute
 	rollupBlock = 2 * time.Hour
+	// rawChunk is how many samples a chunk is to have: of half an hour with one
+	// every ten seconds it makes two, not one that takes twice the memory
+	// until it is full.
+	rawChunk = 90
 	// stripes are the parts that the series of a head are locked in.
 	stripes = 1 << 10
 	// rawShare is the part of MaxSize that raw samples may take.
@@ -107,6 +111,7 @@ func (e *embedded) rawOptions() *promtsdb.Options {
 	o.RetentionDuration = keep.Milliseconds()
 	o.MaxBytes = int64(float64(e.db.opts.MaxSize) * rawShare)
 	o.MinBlockDuration = rawBlock.Milliseconds()
+	o.SamplesPerChunk = rawChunk
 	o.MaxBlockDuration = max(rawBlock, keep/10).Milliseconds()
 	o.OutOfOrderTimeWindow = outOfOrder.Milliseconds()
 	return o
