@@ -71,14 +71,16 @@ func (e *embedded) append(ctx context.Context, batch []Sample) (rejected int, er
 			s, at := batch[i].Ref.s, batch[i].At.UnixMilli()
 			was := storage.SeriesRef(s.ref.Load())
 			ref, err := e.appendOne(app, sample{was, s.labels, at, batch[i].Value})
-			oldest = min(oldest, at)
 			switch {
 			case unwelcome(err):
 				rejected++
 			case err != nil:
 				return 0, err
-			case ref != was:
-				s.ref.Store(uint64(ref))
+			default:
+				oldest = min(oldest, at)
+				if ref != was {
+					s.ref.Store(uint64(ref))
+				}
 			}
 		}
 		return oldest, nil
@@ -87,7 +89,7 @@ func (e *embedded) append(ctx context.Context, batch []Sample) (rejected int, er
 }
 
 // write lets fill put samples into the raw database and commits them; fill
-// answers the time of the oldest. It refuses while the disk is too full.
+// answers the time of the oldest that was taken. It refuses while the disk is too full.
 func (e *embedded) write(ctx context.Context, fill func(storage.Appender) (oldest int64, err error)) error {
 	e.gate.RLock()
 	defer e.gate.RUnlock()

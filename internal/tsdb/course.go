@@ -16,6 +16,8 @@ type Course struct {
 	Metric string
 	Labels map[string]string
 	Points []CoursePoint
+
+	host string // tells those apart that are otherwise alike
 }
 
 // A CoursePoint is one sample.

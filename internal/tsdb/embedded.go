@@ -28,10 +28,10 @@ const outOfOrder = time.Hour
 const (
 	rawBlock    = 30 * time.Minute
 	rollupBlock = 2 * time.Hour
-	// rawChunk is how many samples a chunk is to have: of half an hour with one
-	// every ten seconds it makes two, not one that takes twice the memory
-	// until it is full.
-	rawChunk = 90
+	// rawChunk is how many samples a chunk is to have. It is in memory until it
+	// has them, twice as many at the worst; with one every ten seconds, three
+	// fill a block.
+	rawChunk = 60
 	// stripes are the parts that the series of a head are locked in.
 	stripes = 1 << 10
 	// rawShare is the part of MaxSize that raw samples may take.
@@ -165,6 +165,7 @@ func (e *embedded) reopen() error {
 	}
 	e.paused = false
 	e.broken.Store(false)
+	e.db.late.everything() // What was half written may have come to light.
 	e.db.setProblem("write", "")
 	return nil
 }

@@ -1,9 +1,12 @@
 package tsdb
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -40,29 +43,32 @@ func (db *DB) History(metrics []string, span, step time.Duration) *History {
 // called again.
 func (h *History) Of(resource string) []*Course { return h.courses[resource] }
 
-// Renew reads what is missing up to now, everything when the clock was set
-// back. After an error, what is there stands, and is made whole by the next.
+// Renew reads what is missing up to now, and everything when it is not known
+// what that is. After an error, what is there stands.
 func (h *History) Renew(ctx context.Context, now time.Time) error {
 	if len(h.metrics) == 0 {
 		return nil
 	}
-	if now.Before(h.read) {
-		*h = *h.db.History(h.metrics, h.span, h.step)
-	}
+	now = now.Round(0) // Times of samples are those of the wall.
 	late, back := h.db.late.since(h.late)
 	oldest := now.Add(-h.span)
 	sel := selection{metrics: h.metrics, from: oldest, to: now, step: h.step}
-	if ours := h.db.opts.URL == ""; ours && !h.read.IsZero() { // Who writes to another store is not known.
+	next := h
+	// Who writes to another store is not known.
+	if theirs := h.db.opts.URL != ""; theirs || h.read.IsZero() || now.Before(h.read) || back == math.MinInt64 {
+		next = h.db.History(h.metrics, h.span, h.step)
+	} else {
 		// Twice, because a sample may take a while to be written.
 		back = max(min(back, h.read.Add(-2*lateAfter).UnixMilli()), oldest.UnixMilli())
 		sel.from = time.UnixMilli(floor(back, max(h.step.Milliseconds(), 1)))
 	}
-	if err := h.db.back.scan(ctx, sel, func(f found) error { h.take(f, sel.from.UnixMilli()); return nil }); err != nil {
-		return err
+	err := h.db.back.scan(ctx, sel, func(f found) error { next.take(f, sel.from.UnixMilli()); return nil })
+	if err == nil {
+		next.read, next.late = now, late
+		*h = *next
 	}
 	h.forget(oldest.UnixMilli())
-	h.read, h.late = now, late
-	return nil
+	return err
 }
 
 // take puts the points of a series from from on in place of those it has.
@@ -85,14 +91,16 @@ func (h *History) take(f found, from int64) {
 
 // begin begins a course. What the cache knows of the series is not kept twice.
 func (h *History) begin(hash uint64, ls labels.Labels) *keptCourse {
-	c := &keptCourse{labels: ls, Course: Course{Metric: ls.Get(labels.MetricName), Labels: ownLabels(ls)}, next: h.kept[hash]}
+	c := &keptCourse{labels: ls, Course: Course{Metric: ls.Get(labels.MetricName), Labels: ownLabels(ls), host: ls.Get(HostLabel)}, next: h.kept[hash]}
 	resource := ls.Get(ResourceLabel)
-	if s := h.db.cache.known(ls.Get(HostLabel), resource, c.Metric, c.Labels); s != nil && labels.Equal(s.labels, ls) {
-		c.labels, c.Metric, c.Labels, resource = s.labels, s.metric, s.own, s.resource
+	if s := h.db.cache.known(c.host, resource, c.Metric, c.Labels); s != nil && labels.Equal(s.labels, ls) {
+		c.labels, c.Metric, c.Labels, c.host, resource = s.labels, s.metric, s.own, s.host, s.resource
 	}
 	h.kept[hash] = c
 	list := h.courses[resource]
-	at, _ := slices.BinarySearchFunc(list, &c.Course, func(a, b *Course) int { return compareSeries(a.Metric, a.Labels, b.Metric, b.Labels) })
+	at, _ := slices.BinarySearchFunc(list, &c.Course, func(a, b *Course) int {
+		return cmp.Or(compareSeries(a.Metric, a.Labels, b.Metric, b.Labels), strings.Compare(a.host, b.host))
+	})
 	h.courses[resource] = slices.Insert(list, at, &c.Course)
 	return c
 }

@@ -2,6 +2,7 @@ package tsdb
 
 import (
 	"context"
+	"errors"
 	"math"
 	"testing"
 	"testing/synctest"
@@ -25,13 +26,14 @@ func TestHistorySaysWhatIsThere(t *testing.T) {
 				db.Ref("h", "a", "m", map[string]string{"mode": "user"}),
 				db.Ref("h", "b", "n", nil),
 				db.Ref("h", "b", "other", nil),
+				db.Ref("another name of h", "b", "n", nil),
 			}
 			metrics := []string{"m", "n"}
 			h := db.History(metrics, span, step)
 			for i := range n {
 				time.Sleep(time.Duration(rapid.SampledFrom([]int{1, 10, 300, 3000}).Draw(r, "rest")) * time.Second)
 				for range rapid.IntRange(0, 3).Draw(r, "samples") {
-					ago := time.Duration(rapid.SampledFrom([]int{-30, 0, 1, 100, 119, 200, 1500, 3000}).Draw(r, "ago")) * time.Second
+					ago := time.Duration(rapid.SampledFrom([]int{-30, 0, 1, 25, 29, 31, 200, 1500, 3000}).Draw(r, "ago")) * time.Second
 					ref := rapid.SampledFrom(refs).Draw(r, "series")
 					if err := db.Append(t.Context(), []Sample{{Ref: ref, At: time.Now().Add(-ago), Value: float64(i)}}); err != nil {
 						r.Fatal(err)
@@ -48,7 +50,7 @@ func TestHistorySaysWhatIsThere(t *testing.T) {
 				if err != nil {
 					r.Fatal(err)
 				}
-				if d := cmp.Diff(want, h.courses); d != "" {
+				if d := cmp.Diff(want, h.courses, cmp.AllowUnexported(Course{})); d != "" {
 					r.Fatalf("turn %d (-fresh +kept): %s", i, d)
 				}
 				if len(h.kept) > len(refs) {
@@ -63,13 +65,17 @@ func TestHistorySaysWhatIsThere(t *testing.T) {
 type counting struct {
 	backend
 	samples int
+	broken  bool // after the first series
 }
 
 func (c *counting) scan(ctx context.Context, sel selection, yield func(found) error) error {
 	c.samples = 0
 	return c.backend.scan(ctx, sel, func(f found) error {
 		c.samples += len(f.points)
-		return yield(f)
+		if err := yield(f); err != nil || !c.broken {
+			return err
+		}
+		return errors.New("the rest cannot be read")
 	})
 }
 
@@ -106,6 +112,66 @@ func TestHistoryReadsOnlyWhatCame(t *testing.T) {
 			t.Errorf("after a late sample %d were read, %v", back.samples, err)
 		}
 	})
+}
+
+// A history that cannot be read for long does not grow, and after the database
+// was opened anew it is read from the beginning.
+func TestHistoryThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t, t.TempDir())
+		back := &counting{backend: db.back}
+		db.back = back
+		ref := db.Ref("h", "a", "m", nil)
+		h := db.History([]string{"m"}, 10*time.Minute, 0)
+		for i := range 60 {
+			time.Sleep(time.Minute)
+			put(t, db, ref, time.Now(), float64(i))
+			back.broken = i > 20
+			if err := h.Renew(t.Context(), time.Now()); (err != nil) != back.broken {
+				t.Fatal(i, err)
+			}
+			if n := len(h.Of("a")); n != 1 {
+				t.Fatalf("turn %d: %d courses", i, n)
+			}
+			if n := len(h.Of("a")[0].Points); n > 11 {
+				t.Fatalf("turn %d: %d points", i, n)
+			}
+		}
+		back.broken = false
+		if err := h.Renew(t.Context(), time.Now()); err != nil || len(h.Of("a")[0].Points) != 11 {
+			t.Fatal(len(h.Of("a")), err)
+		}
+		if err := back.backend.(*embedded).reopen(); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Renew(t.Context(), time.Now()); err != nil || back.samples != 11 {
+			t.Errorf("%d samples read after the database was opened anew, %v", back.samples, err)
+		}
+	})
+}
+
+// A clock that was set back, and what it says, do not hide a sample.
+func TestHistoryWhenTheClockIsSetBack(t *testing.T) {
+	db := open(t, t.TempDir())
+	h := db.History([]string{"m"}, 2*time.Hour, 0)
+	at := now()
+	db.late.now = at.Add(time.Hour).UnixMilli() // as it was
+	if err := h.Renew(t.Context(), at.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, db, db.Ref("h", "a", "m", nil), at, 1)
+	if err := h.Renew(t.Context(), at.Add(time.Hour+time.Second)); err != nil || len(h.Of("a")) != 1 {
+		t.Errorf("after the clock went on: %d courses, %v", len(h.Of("a")), err)
+	}
+	h = db.History([]string{"m"}, 2*time.Hour, 0)
+	for _, ahead := range []time.Duration{time.Hour, time.Second} {
+		if err := h.Renew(t.Context(), time.Now().Add(ahead)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(h.Of("a")) != 1 || h.read.After(time.Now().Add(time.Minute)) {
+		t.Errorf("after the clock was set back: %d courses up to %s", len(h.Of("a")), h.read)
+	}
 }
 
 // How far back late samples went is the same as of one who looks at all.

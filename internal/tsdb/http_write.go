@@ -79,7 +79,7 @@ type intake struct {
 	app     storage.Appender
 	meta    *metadata
 	latest  int64
-	oldest  int64 // of the samples
+	oldest  int64 // of the samples that are kept
 	builder labels.ScratchBuilder
 
 	kept, keptHistograms int
@@ -130,7 +130,6 @@ func (in *intake) sample(ref storage.SeriesRef, ls labels.Labels, at int64, v fl
 		in.refuse(1, fmt.Errorf("a sample of %.200s lies in the future", ls.String()))
 		return ref
 	}
-	in.oldest = min(in.oldest, at)
 	next, err := in.e.appendOne(in.app, sample{ref, ls, at, v})
 	switch {
 	case unwelcome(err):
@@ -140,6 +139,7 @@ func (in *intake) sample(ref storage.SeriesRef, ls labels.Labels, at int64, v fl
 		in.broken = err
 	default:
 		in.kept++
+		in.oldest = min(in.oldest, at)
 	}
 	return next
 }

@@ -24,17 +24,17 @@ import (
 // cache, where who reads it next finds it.
 //
 // To let go of what was unmapped meanwhile, with something else in its place,
-// would destroy that. Hence the two who do it: the compactor, which is called
-// under the lock under which everything is unmapped (DB.cmtx of Prometheus, in
-// the version of go.mod), and who reads blocks that are not unmapped before it
-// is done.
+// would destroy that. Hence the two who do it: the compactor of a database,
+// which is called under the lock under which blocks and the files of the head
+// are unmapped (DB.cmtx of Prometheus, in the version of go.mod; DB.Close waits
+// for it), and who reads blocks that are not unmapped before it is done. Files
+// of a block that is being written are no business of theirs.
 
 // mapping is where files are mapped.
 type mapping []*procfs.ProcMap
 
-// mappingOf answers where the files below directories are mapped, for reading
-// only; nothing where there is no /proc.
-func mappingOf(dirs ...string) (m mapping, err error) {
+// mappingOf answers where files that are ours are mapped, for reading only.
+func mappingOf(ours func(path string) bool) (m mapping, err error) {
 	self, err := procfs.Self()
 	if err != nil {
 		return nil, fmt.Errorf("read what is mapped: %w", err)
@@ -44,12 +44,26 @@ func mappingOf(dirs ...string) (m mapping, err error) {
 		return nil, fmt.Errorf("read what is mapped: %w", err)
 	}
 	for _, one := range all {
-		within := func(dir string) bool { return strings.HasPrefix(one.Pathname, dir+string(filepath.Separator)) }
-		if one.Perms.Shared && !one.Perms.Write && slices.ContainsFunc(dirs, within) {
+		if one.Perms.Shared && !one.Perms.Write && ours(one.Pathname) {
 			m = append(m, one)
 		}
 	}
 	return m, nil
+}
+
+// partOf answers the name of the part of a database that a file belongs to:
+// the first below its directory.
+func partOf(dir, path string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(path, dir+string(filepath.Separator))
+	name, _, deep := strings.Cut(rest, string(filepath.Separator))
+	return name, ok && deep
+}
+
+// settled tells the parts that are unmapped under the lock of the database:
+// blocks, unless they are being written, and the files of the head.
+func settled(name string) bool {
+	_, err := ulid.ParseStrict(name)
+	return err == nil || name == "chunks_head"
 }
 
 // release lets go of what was read.
@@ -75,23 +89,27 @@ type heldBlocks struct {
 func (h *heldBlocks) release() {
 	if !h.known {
 		h.known = true
-		h.mapping, _ = mappingOf(h.dirs()...)
+		if dir, err := truePath(h.one.Dir()); err == nil {
+			held := h.blocks()
+			h.mapping, _ = mappingOf(func(path string) bool {
+				name, ok := partOf(dir, path)
+				return ok && slices.Contains(held, name)
+			})
+		}
 	}
 	_ = h.mapping.release()
 }
 
-func (h *heldBlocks) dirs() (dirs []string) {
+// blocks answers the names of the blocks that the reader holds.
+func (h *heldBlocks) blocks() (names []string) {
 	for _, b := range h.one.Blocks() {
 		// One that was there before and is there now was there when the reader
 		// began, which holds it.
-		if !b.OverlapsClosedInterval(h.span.from, h.span.to) || !slices.Contains(h.before, b) {
-			continue
-		}
-		if dir, err := truePath(b.Dir()); err == nil {
-			dirs = append(dirs, dir)
+		if b.OverlapsClosedInterval(h.span.from, h.span.to) && slices.Contains(h.before, b) {
+			names = append(names, b.Meta().ULID.String())
 		}
 	}
-	return dirs
+	return names
 }
 
 // truePath answers a path as the kernel knows it.
@@ -178,7 +196,10 @@ func (c compactor) meanwhile() (end func()) {
 }
 
 func (c compactor) mapping() mapping {
-	m, err := mappingOf(c.dir)
+	m, err := mappingOf(func(path string) bool {
+		name, ok := partOf(c.dir, path)
+		return ok && settled(name)
+	})
 	c.tell(err)
 	return m
 }

@@ -6,8 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/prometheus/tsdb/fileutil"
 )
 
 // resident answers how many kB of the files below a directory count as memory
@@ -82,4 +85,60 @@ func TestWhatWasReadDoesNotStay(t *testing.T) {
 	}
 	eventually(t, "nothing stays", func() bool { return resident(t, dir) == 0 })
 	read()
+}
+
+// Files of a block that is being written are unmapped by who writes it, under
+// no lock of the database.
+func TestOnlyWhatIsSettledIsLetGo(t *testing.T) {
+	dir, err := truePath(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const block = "01M8F5PYPCM1QD2QE4XHT3XND6"
+	for name, want := range map[string]bool{
+		block + "/index":                      true,
+		block + "/chunks/000001":              true,
+		"chunks_head/000001":                  true,
+		block + ".tmp-for-creation/index":     false,
+		block + ".tmp-for-deletion/index":     false,
+		"wal/00000001":                        false,
+		"../rollup-work/chunks_head/000001":   false,
+		"damaged-" + block + "/chunks/000001": false,
+	} {
+		file := filepath.Join(dir, "rollup", name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, make([]byte, 4096), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m, err := fileutil.OpenMmapFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := compactor{dir: filepath.Join(dir, "rollup"), log: testLog(t), told: new(sync.Once)}
+		found := c.mapping()
+		if got := len(found) == 1 && found[0].Pathname == filepath.Clean(file); got != want || len(found) > 1 {
+			t.Errorf("%s: %v, %d are let go of", name, got, len(found))
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// To let go of what is not mapped any more destroys memory, so who takes a new
+// version of Prometheus looks first whether blocks and the files of the head
+// are still unmapped under DB.cmtx only, which is held whenever the compactor
+// is called: callers of fileutil.MmapFile.Close, of Block.Close and of
+// ChunkDiskMapper.Truncate.
+func TestTheLockOfPrometheusWasLookedAt(t *testing.T) {
+	const lookedAt = "github.com/prometheus/prometheus v0.315.0\n"
+	text, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), lookedAt) {
+		t.Errorf("go.mod has another version than %s", lookedAt)
+	}
 }

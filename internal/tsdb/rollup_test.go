@@ -65,7 +65,7 @@ func stored(t interface{ Fatal(...any) }, db *DB, metric string, from, to time.T
 	return got
 }
 
-var near = cmp.Options{cmpopts.EquateApprox(1e-9, 1e-9), cmpopts.EquateNaNs()}
+var near = cmp.Options{cmpopts.EquateApprox(1e-9, 1e-9), cmpopts.EquateNaNs(), cmp.AllowUnexported(Course{})}
 
 func TestRollupsEqualBruteForce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
