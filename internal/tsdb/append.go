@@ -89,7 +89,8 @@ func (e *embedded) append(ctx context.Context, batch []Sample) (rejected int, er
 }
 
 // write lets fill put samples into the raw database and commits them; fill
-// answers the time of the oldest that was taken. It refuses while the disk is too full.
+// answers the time of the oldest that was taken, in unix ms. It refuses while
+// the disk is too full.
 func (e *embedded) write(ctx context.Context, fill func(storage.Appender) (oldest int64, err error)) error {
 	e.gate.RLock()
 	defer e.gate.RUnlock()
