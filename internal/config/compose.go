@@ -1,10 +1,10 @@
 package config
 
 import (
-	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -12,7 +12,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"github.com/compose-spec/compose-go/v2/consts"
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/interpolation"
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/tree"
+	"github.com/compose-spec/compose-go/v2/types"
 
 	"reeve/internal/ops"
 )
@@ -21,8 +27,7 @@ import (
 const maxComposeBytes = 1 << 20
 
 // Expanded answers the workloads one by one: a name with replicas as the
-// containers that it stands for, a compose file, with the override file beside
-// it, as those that it names.
+// containers that it stands for, a compose file as those that it makes.
 func (w Workload) Expanded() ([]Workload, error) {
 	if w.Replicas != nil {
 		return w.numbered()
@@ -34,23 +39,9 @@ func (w Workload) Expanded() ([]Workload, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := readCompose(path)
+	names, err := ComposeContainers(path)
 	if err != nil {
-		return nil, ops.Because(ops.Invalid, err, "the compose file %s cannot be read", w.Compose)
-	}
-	texts := [][]byte{text}
-	if over := overrideOf(path); over != "" {
-		text, err := readCompose(over)
-		switch {
-		case err == nil:
-			texts = append(texts, text)
-		case !errors.Is(err, fs.ErrNotExist):
-			return nil, ops.Because(ops.Invalid, err, "the compose file %s cannot be read", over)
-		}
-	}
-	names, err := ComposeContainers(filepath.Base(filepath.Dir(path)), texts...)
-	if err != nil {
-		return nil, ops.Because(ops.Invalid, err, "the compose file %s cannot be understood: %v", w.Compose, err)
+		return nil, err
 	}
 	var all []Workload
 	for _, name := range names {
@@ -61,17 +52,44 @@ func (w Workload) Expanded() ([]Workload, error) {
 	return all, nil
 }
 
-func readCompose(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// ComposeContainers answers the names of the containers that `docker compose
+// up` makes of a file, after the Compose Specification: PROJECT-SERVICE-N, or
+// the name that a service is given. The override file and the .env beside it
+// count as they do there; services of a profile that .env does not name are
+// left out, since they are started on request. What a variable would say that
+// .env does not set is refused where names or numbers depend on it: the shell
+// that composed is not known. The file is trusted as whoever composes with it
+// trusts it: it may include others.
+func ComposeContainers(path string) ([]string, error) {
+	files := types.ConfigDetails{WorkingDir: filepath.Dir(path)}
+	for _, file := range []string{path, overrideOf(path)} {
+		switch err := readable(file); {
+		case err == nil:
+			files.ConfigFiles = append(files.ConfigFiles, types.ConfigFile{Filename: file})
+		case file == path || !errors.Is(err, fs.ErrNotExist):
+			return nil, ops.Because(ops.Invalid, err, "the compose file %s cannot be read: %v", file, plain(err))
+		}
+	}
+	env, err := dotEnv(files.WorkingDir)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxComposeBytes+1))
-	if err == nil && len(text) > maxComposeBytes {
-		err = fmt.Errorf("it is larger than %d MiB", maxComposeBytes>>20)
+	files.Environment = env
+	var names []string
+	// Only loaders of files from elsewhere look at the context, and there are none.
+	model, err := loader.LoadModelWithContext(context.Background(), files, func(o *loader.Options) {
+		named := env[consts.ComposeProjectName]
+		o.SetProjectName(cmp.Or(named, loader.NormalizeProjectName(filepath.Base(files.WorkingDir))), named != "")
+		o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
+		strict(o.Interpolate)
+	})
+	if err == nil {
+		names, err = containersOf(model, env[consts.ComposeProfiles])
 	}
-	return text, err
+	if err == nil {
+		return names, nil
+	}
+	return nil, ops.Because(ops.Invalid, err, "the compose file %s cannot be understood: %v", path, err)
 }
 
 // overrideOf answers the file that compose lays over one of a default name,
@@ -88,139 +106,132 @@ func overrideOf(path string) string {
 	return ""
 }
 
-type composeFile struct {
-	Name     string                    `yaml:"name"`
-	Include  any                       `yaml:"include"`
-	Services map[string]composeService `yaml:"services"`
+// readable refuses what is not a file of a reasonable size, before somebody
+// reads all of it.
+func readable(path string) error {
+	if path == "" {
+		return fs.ErrNotExist
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file")
+	case info.Size() > maxComposeBytes:
+		return fmt.Errorf("it is larger than %d MiB", maxComposeBytes>>20)
+	}
+	return nil
 }
 
-type composeService struct {
-	ContainerName string   `yaml:"container_name"`
-	Scale         any      `yaml:"scale"`
-	Profiles      []string `yaml:"profiles"`
-	Extends       any      `yaml:"extends"`
-	Deploy        struct {
-		Replicas any `yaml:"replicas"`
-	} `yaml:"deploy"`
+// plain answers an error without the path that it repeats.
+func plain(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }
 
-// ComposeContainers answers the names of the containers that compose files
-// make, each laid over the one before, after the Compose Specification:
-// PROJECT-SERVICE-N, or the name that a service is given. Folder is the name of
-// the file's folder, which names the project when no file does. Services of a
-// profile are left out: they are started on request. What only compose itself
-// could work out, it refuses: variables in names and numbers, include and
-// extends.
-func ComposeContainers(folder string, texts ...[]byte) ([]string, error) {
-	name, services := "", map[string]composeService{}
-	for _, text := range texts {
-		file, err := parseCompose(text)
-		if err != nil {
-			return nil, err
+// dotEnv reads the variables of the file .env in a folder, if there is one.
+func dotEnv(dir string) (types.Mapping, error) {
+	path := filepath.Join(dir, ".env")
+	switch err := readable(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return types.Mapping{}, nil
+	case errors.Is(err, fs.ErrPermission):
+		return nil, ops.Because(ops.Invalid, err, "%s cannot be read, and may name the project: let the user that Reeve runs as read it, or declare the containers by their names", path)
+	case err != nil:
+		return nil, ops.Because(ops.Invalid, err, "%s cannot be read: %v", path, plain(err))
+	}
+	env, err := dotenv.GetEnvFromFile(nil, []string{path})
+	if err != nil {
+		return nil, ops.Because(ops.Invalid, err, "%s cannot be understood: %v", path, err)
+	}
+	return env, nil
+}
+
+// strict lets names and numbers depend only on variables that are set. A
+// value is substituted, then cast, before the next one is.
+func strict(o *interpolation.Options) {
+	var unset string
+	o.Substitute = func(text string, value template.Mapping) (string, error) {
+		unset = ""
+		for name, v := range template.ExtractVariables(map[string]any{"": text}, template.DefaultPattern) {
+			if _, ok := value(name); !ok && v.DefaultValue == "" && v.PresenceValue == "" {
+				unset = name
+			}
 		}
-		if file.Name != "" {
-			name = file.Name
-		}
-		for service, s := range file.Services {
-			services[service] = s.over(services[service])
+		return template.SubstituteWithOptions(text, value, template.WithoutLogging)
+	}
+	o.TypeCastMapping = maps.Clone(o.TypeCastMapping) // it is everybody's
+	for _, path := range []tree.Path{"name", "services.*.container_name", "services.*.scale", "services.*.deploy.replicas", "services.*.profiles.[]"} {
+		cast := o.TypeCastMapping[path]
+		o.TypeCastMapping[path] = func(text string) (any, error) {
+			switch {
+			case unset != "":
+				return nil, fmt.Errorf("the variable %s is not set in .env", unset)
+			case cast == nil:
+				return text, nil
+			}
+			return cast(text)
 		}
 	}
-	if strings.Contains(name, "$") {
-		return nil, fmt.Errorf("its name %q has a variable: declare its containers by their names instead", name)
-	}
-	project := projectName(name)
-	if project == "" {
-		project = projectName(folder)
-	}
+}
+
+// containersOf answers the names of the containers of a loaded model.
+func containersOf(model map[string]any, profiles string) (names []string, err error) {
+	services, _ := model["services"].(map[string]any)
 	if len(services) == 0 {
-		return nil, fmt.Errorf("it names no services")
+		return nil, errors.New("it names no services")
 	}
-	if project == "" {
-		return nil, fmt.Errorf("neither it nor its folder names the project: give it a name")
-	}
-	var names []string
-	for _, service := range slices.Sorted(maps.Keys(services)) {
-		more, err := services[service].containers(project, service)
+	project, _ := model["name"].(string)
+	enabled := strings.FieldsFunc(profiles, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, name := range slices.Sorted(maps.Keys(services)) {
+		service, _ := services[name].(map[string]any)
+		if !wanted(service, enabled) {
+			continue
+		}
+		n, err := replicasOf(service)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("service %s: %w", name, err)
 		}
-		names = append(names, more...)
+		given, _ := service["container_name"].(string)
+		if given != "" && n > 0 {
+			names = append(names, given)
+			continue
+		}
+		for i := range n {
+			names = append(names, fmt.Sprintf("%s-%s-%d", project, name, i+1))
+		}
 	}
 	return names, nil
 }
 
-func parseCompose(text []byte) (file composeFile, err error) {
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	if err := d.Decode(&file); err != nil {
-		return file, err
-	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return file, fmt.Errorf("it holds more than one document")
-	}
-	if file.Include != nil {
-		return file, fmt.Errorf("it includes other files: declare each with an entry of its own")
-	}
-	return file, nil
+// wanted reports whether a service is started without being asked for.
+func wanted(service map[string]any, enabled []string) bool {
+	of, _ := service["profiles"].([]any)
+	return len(of) == 0 || slices.Contains(enabled, "*") ||
+		slices.ContainsFunc(of, func(p any) bool { return slices.Contains(enabled, fmt.Sprint(p)) })
 }
 
-// over answers a service with what it says laid over another.
-func (s composeService) over(under composeService) composeService {
-	if s.ContainerName == "" {
-		s.ContainerName = under.ContainerName
-	}
-	if s.Scale == nil {
-		s.Scale = under.Scale
-	}
-	if s.Deploy.Replicas == nil {
-		s.Deploy.Replicas = under.Deploy.Replicas
-	}
-	if s.Extends == nil {
-		s.Extends = under.Extends
-	}
-	s.Profiles = append(s.Profiles, under.Profiles...)
-	return s
-}
-
-func (s composeService) containers(project, service string) ([]string, error) {
-	if len(s.Profiles) > 0 {
-		return nil, nil
-	}
-	if s.Extends != nil {
-		return nil, fmt.Errorf("service %s extends another: declare its containers by their names instead", service)
-	}
-	replicas := uint64(1)
-	for _, n := range []any{s.Scale, s.Deploy.Replicas} {
-		switch n := n.(type) {
+func replicasOf(service map[string]any) (int, error) {
+	deploy, _ := service["deploy"].(map[string]any)
+	n := 1
+	for _, said := range []any{service["scale"], deploy["replicas"]} {
+		switch said := said.(type) {
 		case nil:
-		case uint64:
-			replicas = n
+		case int:
+			n = said
 		default:
-			return nil, fmt.Errorf("service %s wants %v replicas, which is no plain number: declare its containers by their names instead", service, n)
+			return 0, fmt.Errorf("%v replicas are no number", said)
 		}
 	}
-	switch {
-	case replicas > MaxReplicas:
-		return nil, fmt.Errorf("service %s wants %d replicas; %d is the most", service, replicas, MaxReplicas)
-	case strings.Contains(s.ContainerName+service, "$"):
-		return nil, fmt.Errorf("the name of service %s has a variable: declare its container by its name instead", service)
-	case replicas > 0 && s.ContainerName != "":
-		return []string{s.ContainerName}, nil
+	if n < 0 || n > MaxReplicas {
+		return 0, fmt.Errorf("%d replicas are not between 0 and %d", n, MaxReplicas)
 	}
-	var names []string
-	for i := range replicas {
-		names = append(names, fmt.Sprintf("%s-%s-%d", project, service, i+1))
-	}
-	return names, nil
-}
-
-// projectName normalises a name as compose does: small letters, digits, - and
-// _, and a letter or digit first.
-func projectName(name string) string {
-	kept := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
-			return r
-		}
-		return -1
-	}, strings.ToLower(name))
-	return strings.TrimLeft(kept, "-_")
+	return n, nil
 }

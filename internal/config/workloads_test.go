@@ -1,57 +1,116 @@
 package config_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"reeve/internal/config"
+	"reeve/internal/ops"
 )
 
+// composed answers the containers of a compose file in a folder of a name,
+// with other files.
+func composed(t *testing.T, folder, text string, more ...string) ([]string, error) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), folder)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	more = append(more, "compose.yaml", text)
+	for i := 0; i < len(more); i += 2 {
+		if err := os.WriteFile(filepath.Join(dir, more[i]), []byte(more[i+1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return config.ComposeContainers(filepath.Join(dir, "compose.yaml"))
+}
+
 func TestComposeFileNamesItsContainers(t *testing.T) {
-	const text = `
+	const all = `
 services:
   web: {image: nginx, deploy: {replicas: 2}}
   db: {image: postgres, container_name: the-db}
   worker: {image: w, scale: 0}
+  idle: {image: w, container_name: none, scale: 0}
   debug: {image: d, profiles: [debug]}
 `
-	got, err := config.ComposeContainers("My Shop", []byte(text))
-	if want := []string{"the-db", "myshop-web-1", "myshop-web-2"}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v, %v, want %v", got, err, want)
-	}
-	if got, err := config.ComposeContainers("shop", []byte("name: Other\nservices: {a: {image: x}}")); err != nil || !slices.Equal(got, []string{"other-a-1"}) {
-		t.Errorf("%v, %v", got, err)
-	}
-	for _, wrong := range []string{"", "[]", "services: {}", "services: {a: {deploy: {replicas: 100000}}}", "a: [",
-		"services: {a: {deploy: {replicas: -1}}}", "services: {a: {deploy: {replicas: \"${N:-2}\"}}}", "services: {a: {container_name: \"${X:-front}\"}}",
-		"name: ${P:-shop}\nservices: {a: {image: x}}", "include: [other.yaml]\nservices: {a: {image: x}}", "services: {a: {extends: {service: b}}}",
-		"services: {a: {image: x}}\n---\nservices: {b: {image: x}}"} {
-		if got, err := config.ComposeContainers("x", []byte(wrong)); err == nil {
-			t.Errorf("%q: %v", wrong, got)
+	for name, x := range map[string]struct {
+		text string
+		more []string
+		want []string
+	}{
+		"all":      {all, nil, []string{"the-db", "myshop-web-1", "myshop-web-2"}},
+		"named":    {"name: other\nservices: {a: {image: x}}", nil, []string{"other-a-1"}},
+		"override": {all, []string{"compose.override.yaml", "services: {web: {deploy: {replicas: 1}}, db: {image: y}, mail: {image: z}}"}, []string{"the-db", "myshop-mail-1", "myshop-web-1"}},
+		"project":  {"name: other\nservices: {a: {image: x}}", []string{".env", "COMPOSE_PROJECT_NAME=mine\n"}, []string{"mine-a-1"}},
+		"profiles": {all, []string{".env", "COMPOSE_PROFILES=debug,other\n"}, []string{"the-db", "myshop-debug-1", "myshop-web-1", "myshop-web-2"}},
+		"variables": {"services: {a: {image: x, scale: \"${N}\"}, b: {image: \"${TAG}\", container_name: \"${X:-front}\"}, c: {image: x, deploy: {replicas: \"${R:-2}\"}}}",
+			[]string{".env", "N=2\n"}, []string{"myshop-a-1", "myshop-a-2", "front", "myshop-c-1", "myshop-c-2"}},
+		"include":  {"include: [other.yaml]\nservices: {a: {image: x}}", []string{"other.yaml", "services: {b: {image: x, scale: 2}}"}, []string{"myshop-a-1", "myshop-b-1", "myshop-b-2"}},
+		"extends":  {"services: {a: {extends: {file: base.yaml, service: b}}}", []string{"base.yaml", "services: {b: {image: x, scale: 2}}"}, []string{"myshop-a-1", "myshop-a-2"}},
+		"reset":    {all, []string{"compose.override.yaml", "services: {db: {container_name: !reset null}, web: !reset null}"}, []string{"myshop-db-1"}},
+		"required": {"services: {a: {image: \"x:${TAG:?}\"}}", []string{".env", "TAG=1\n"}, []string{"myshop-a-1"}},
+	} {
+		if got, err := composed(t, "My Shop", x.text, x.more...); err != nil || !slices.Equal(got, x.want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, x.want)
 		}
 	}
-}
-
-// TestComposeFilesLieOverEachOther, a service without replicas makes nothing
-// whatever its name, and a project needs a name.
-func TestComposeFilesLieOverEachOther(t *testing.T) {
-	got, err := config.ComposeContainers("shop", []byte("services: {web: {image: x, scale: 2}, db: {container_name: the-db}, off: {container_name: none, scale: 0}}"),
-		[]byte("services: {web: {deploy: {replicas: 3}}, db: {image: y}, mail: {image: z}, old: {profiles: [old]}}"))
-	if want := []string{"the-db", "shop-mail-1", "shop-web-1", "shop-web-2", "shop-web-3"}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v, %v, want %v", got, err, want)
+	for _, x := range [][2]string{
+		{"", "empty"}, {"[]", "mapping"}, {"services: {}", "no services"}, {"services: {a: {image: x, deploy: {replicas: 100000}}}", "between 0 and"}, {"a: [", "compose.yaml"},
+		{"services: {a: {image: x, deploy: {replicas: -1}}}", "service"}, {"services: {a: {image: x, scale: \"${N}\"}}", "variable N is not set in .env"},
+		{"services: {a: {image: x, container_name: \"a-${X}\"}}", "variable X is not set in .env"}, {"name: ${P}\nservices: {a: {image: x}}", "variable P is not set in .env"},
+		{"services: {a: {image: x, scale: many}}", "scale"}, {"include: [none.yaml]\nservices: {a: {image: x}}", "none.yaml"},
+		{"services: {a: {extends: {service: b}}}", "b"}, {"services: {a: {image: \"x:${TAG:?}\"}}", "TAG"}, {strings.Repeat("#", 1<<20+1), "larger than 1 MiB"},
+	} {
+		got, err := composed(t, "x", x[0])
+		if ops.KindOf(err) != ops.Invalid || !strings.Contains(err.Error(), x[1]) {
+			t.Errorf("%.80q: %v, %v, want %q", x[0], got, err, x[1])
+		}
 	}
-	if got, err := config.ComposeContainers(".", []byte("services: {web: {image: x}}")); err == nil {
+	if got, err := composed(t, "-_", "services: {web: {image: x}}"); err == nil {
 		t.Errorf("a project without a name: %v", got)
 	}
 }
 
+// TestAComposeFileBesideWhatCannotBeRead: .env may name the project.
+func TestAComposeFileBesideWhatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{".env", "compose.override.yaml"} {
+		path := filepath.Join(dir, file)
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte("services: {a: {image: x}}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := config.ComposeContainers(filepath.Join(dir, "compose.yaml")); ops.KindOf(err) != ops.Invalid || !strings.Contains(err.Error(), file+" cannot be read: it is not a regular file") {
+			t.Errorf("%s is a folder: %v, %v", file, got, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func FuzzComposeContainers(f *testing.F) {
-	f.Add([]byte("services: {a: {image: x, deploy: {replicas: 2}}}"), "shop")
-	f.Fuzz(func(t *testing.T, text []byte, folder string) {
-		config.ComposeContainers(folder, text, text)
+	f.Add([]byte("services: {a: {image: x, deploy: {replicas: 2}}}"), []byte("A=1"))
+	dir := f.TempDir()
+	path := filepath.Join(dir, "compose.yaml")
+	f.Fuzz(func(t *testing.T, text, env []byte) {
+		if bytes.Contains(text, []byte("include")) || bytes.Contains(text, []byte("extends")) {
+			return // it may name any file of this machine
+		}
+		for file, text := range map[string][]byte{path: text, filepath.Join(dir, ".env"): env} {
+			if err := os.WriteFile(file, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		config.ComposeContainers(path)
 	})
 }
 
