@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reeve/internal/command"
+	"reeve/internal/resident"
 )
 
 // ReadOnly says that this build cannot change anything.
@@ -24,7 +25,10 @@ const settled = 5 * time.Second
 // thread at a time, since what the agent does is many small things, and to
 // wake a second thread for one costs more than the thing.
 func SaveResources() {
-	time.AfterFunc(settled, debug.FreeOSMemory)
+	time.AfterFunc(settled, func() {
+		debug.FreeOSMemory()
+		resident.ReleaseProgram()
+	})
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}

@@ -4,6 +4,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"reeve/internal/resident"
 )
 
 const (
@@ -25,7 +27,10 @@ const (
 // beside what it watches. Call it first in main.
 func SaveMemory() {
 	debug.SetGCPercent(growPercent)
-	time.AfterFunc(settled, debug.FreeOSMemory)
+	time.AfterFunc(settled, func() {
+		debug.FreeOSMemory()
+		resident.ReleaseProgram()
+	})
 	go followHeap() // ends with the process
 }
 

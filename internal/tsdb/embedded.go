@@ -26,10 +26,10 @@ import (
 const outOfOrder = time.Hour
 
 const (
-	rawBlock    = 30 * time.Minute
+	rawBlock    = 20 * time.Minute
 	rollupBlock = 2 * time.Hour
 	// rawChunk is how many samples a chunk is to have. It is in memory until it
-	// has them, twice as many at the worst; with one every ten seconds, three
+	// has them, twice as many at the worst; with one every ten seconds, two
 	// fill a block.
 	rawChunk = 60
 	// stripes are the parts that the series of a head are locked in.

@@ -16,7 +16,8 @@ import (
 	"github.com/prometheus/procfs"
 	promtsdb "github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
-	"golang.org/x/sys/unix"
+
+	"reeve/internal/resident"
 )
 
 // A database maps its files, and what was read of them counts as memory of the
@@ -31,25 +32,9 @@ import (
 // for it), and who reads blocks that are not unmapped before it is done. Files
 // of a block that is being written are no business of theirs.
 
-// mapping is where files are mapped.
-type mapping []*procfs.ProcMap
-
-// mappingOf answers where files that are ours are mapped, for reading only.
-func mappingOf(ours func(path string) bool) (m mapping, err error) {
-	self, err := procfs.Self()
-	if err != nil {
-		return nil, fmt.Errorf("read what is mapped: %w", err)
-	}
-	all, err := self.ProcMaps()
-	if err != nil {
-		return nil, fmt.Errorf("read what is mapped: %w", err)
-	}
-	for _, one := range all {
-		if one.Perms.Shared && !one.Perms.Write && ours(one.Pathname) {
-			m = append(m, one)
-		}
-	}
-	return m, nil
+// mappingOf answers where files that are ours are mapped.
+func mappingOf(ours func(path string) bool) (resident.Mapping, error) {
+	return resident.Of(func(m *procfs.ProcMap) bool { return m.Perms.Shared && ours(m.Pathname) })
 }
 
 // partOf answers the name of the part of a database that a file belongs to:
@@ -67,23 +52,13 @@ func settled(name string) bool {
 	return err == nil || name == "chunks_head"
 }
 
-// release lets go of what was read.
-func (m mapping) release() error {
-	for _, one := range m {
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, one.StartAddr, one.EndAddr-one.StartAddr, unix.MADV_DONTNEED); errno != 0 {
-			return fmt.Errorf("let go of %s: %w", one.Pathname, errno)
-		}
-	}
-	return nil
-}
-
 // heldBlocks is what a reader of a span holds of the blocks of a database.
 type heldBlocks struct {
-	one    *promtsdb.DB
-	span   window
-	before []*promtsdb.Block // when the reader began
-	known  bool
-	mapping
+	one     *promtsdb.DB
+	span    window
+	before  []*promtsdb.Block // when the reader began
+	known   bool
+	mapping resident.Mapping
 }
 
 // release lets go of what was read so far. Where it cannot, the compactor says so.
@@ -98,7 +73,7 @@ func (h *heldBlocks) release() {
 			})
 		}
 	}
-	_ = h.mapping.release()
+	_ = h.mapping.Release()
 }
 
 // blocks answers the names of the blocks that the reader holds.
@@ -161,10 +136,11 @@ func (c compactor) Plan(dir string) ([]string, error) {
 }
 
 // Write reads the head: series by series, which are all over its files, so that
-// all of them are in memory until it is done (160 MB with a thousand agents).
+// all of them are in memory until it is done (100 MB with a thousand agents).
 // Room is made for that by what else lies about.
 func (c compactor) Write(dest string, b promtsdb.BlockReader, from, to int64, base *promtsdb.BlockMeta) ([]ulid.ULID, error) {
 	if b.Meta().Stats.NumSeries >= manySeries {
+		c.release(c.mapping()) // what a start read of it
 		debug.FreeOSMemory()
 	}
 	defer c.meanwhile()()
@@ -202,7 +178,7 @@ func (c compactor) meanwhile() (end func()) {
 	}
 }
 
-func (c compactor) mapping() mapping {
+func (c compactor) mapping() resident.Mapping {
 	m, err := mappingOf(func(path string) bool {
 		name, ok := partOf(c.dir, path)
 		return ok && settled(name)
@@ -211,8 +187,8 @@ func (c compactor) mapping() mapping {
 	return m
 }
 
-func (c compactor) release(m mapping) {
-	c.tell(m.release())
+func (c compactor) release(m resident.Mapping) {
+	c.tell(m.Release())
 }
 
 func (c compactor) tell(err error) {

@@ -13,9 +13,9 @@ import (
 	"github.com/prometheus/prometheus/tsdb/fileutil"
 )
 
-// resident answers how many kB of the files below a directory count as memory
+// residentOf answers how many kB of the files below a directory count as memory
 // of this process.
-func resident(t *testing.T, dir string) (kb int) {
+func residentOf(t *testing.T, dir string) (kb int) {
 	t.Helper()
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
@@ -75,7 +75,7 @@ func TestWhatWasReadDoesNotStay(t *testing.T) {
 	most := 0
 	for until := time.Now().Add(3 * time.Second); time.Now().Before(until); {
 		read()
-		most = max(most, resident(t, dir))
+		most = max(most, residentOf(t, dir))
 	}
 	if len(raw.Blocks()) == 0 {
 		t.Error("no block was written")
@@ -83,7 +83,7 @@ func TestWhatWasReadDoesNotStay(t *testing.T) {
 	if most == 0 {
 		t.Error("nothing was mapped: the test is blind")
 	}
-	eventually(t, "nothing stays", func() bool { return resident(t, dir) == 0 })
+	eventually(t, "nothing stays", func() bool { return residentOf(t, dir) == 0 })
 	read()
 }
 

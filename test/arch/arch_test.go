@@ -23,7 +23,7 @@ const module = "reeve"
 // packages on one line are strangers. A package that is not here fails: a new
 // one is a decision.
 var layers = []string{
-	"catalog flow linkpb loop redact schema tokens",
+	"catalog flow linkpb loop redact resident schema tokens",
 	"ops",
 	"authority collect correlate detect evidence gate glyph learn reach release tool verb workload",
 	"brief", // tells in words what the other pure packages found
@@ -43,7 +43,7 @@ var layers = []string{
 var (
 	catalogues = []string{"actions", "channels", "collectors", "connectors", "detectors", "drivers", "tools"}
 	pure       = strings.Fields("catalog flow redact schema tokens ops reach authority brief collect correlate detect evidence gate glyph learn release tool verb workload")
-	onHosts    = strings.Fields("agent agentcli collect collectors drivers gather journal journald link perform verb actions containers probe")
+	onHosts    = strings.Fields("agent agentcli collect collectors drivers gather journal journald link perform verb actions containers probe resident")
 )
 
 // A file is one parsed Go file of the repository.
