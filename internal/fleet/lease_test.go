@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,4 +90,43 @@ func TestAServerThatDiesIsFollowedWhenItsLeaseIsOver(t *testing.T) {
 			time.Sleep(fleet.JudgeEvery)
 		}
 	})
+}
+
+// TestEveryServerTellsOfTheBrake, also the one that does not judge, and the
+// one that judges next does not begin to count anew.
+func TestEveryServerTellsOfTheBrake(t *testing.T) {
+	in(t, 5, func(w *world) {
+		other := serve(w.t, w.store, w.dir)
+		w.pass(10 * time.Minute)
+		for _, n := range w.nodes[:3] {
+			n.setCut(true)
+		}
+		w.passUntil(2*time.Minute, "the brake is on", func() bool { return w.fleet.Blind().Tripped })
+		here, there := w.fleet.Blind(), blindness(other)
+		if there.Judging || !there.Tripped || there.Silent != here.Silent || there.Expected != here.Expected || !there.Since.Equal(here.Since) || here.Since.IsZero() {
+			t.Errorf("the other server says %+v instead of %+v", there, here)
+		}
+		if _, _, err := w.store.TakeLease(context.Background(), lease, "srv_1", -time.Second); err != nil { // its time is over
+			t.Fatal(err)
+		}
+		if next := blindness(other); !next.Judging || !next.Tripped || !next.Since.Equal(here.Since) {
+			t.Errorf("the next one judges %+v after %+v", next, here)
+		}
+		w.passUntil(time.Minute, "it judges again", func() bool { return w.fleet.Blind().Judging })
+		if again := w.fleet.Blind(); !again.Tripped || !again.Since.Equal(here.Since) {
+			t.Errorf("it judges %+v after %+v", again, here)
+		}
+		for _, n := range w.nodes[:3] {
+			n.setCut(false)
+		}
+		w.passUntil(5*time.Minute, "the brake is off", func() bool { return !w.fleet.Blind().Tripped })
+		if b := blindness(serve(w.t, w.store, w.dir)); b.Tripped || b.Judging {
+			t.Errorf("afterwards another says %+v", b)
+		}
+	})
+}
+
+func blindness(s *server) fleet.Blindness {
+	s.run(lease)
+	return s.fleet.Blind()
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -27,8 +28,7 @@ func (f *Fleet) judge(ctx context.Context) error {
 		f.awake(time.Now())
 	}
 	if err != nil || !held {
-		f.note(Blindness{})
-		return err
+		return errors.Join(err, f.follow(ctx))
 	}
 	now, err := f.now(ctx)
 	if err != nil {
@@ -45,7 +45,9 @@ func (f *Fleet) judge(ctx context.Context) error {
 	}
 	e.Proven = f.proven(ctx, e)
 	moves, blind := reach.Judge(e)
-	f.note(Blindness{Tripped: blind.Tripped, Silent: blind.Silent, Expected: blind.Expected, Judging: true})
+	if err := f.tell(ctx, now, Blindness{Tripped: blind.Tripped, Silent: blind.Silent, Expected: blind.Expected, Judging: true}, fence); err != nil {
+		return err
+	}
 	if err := f.noteQuiet(ctx, now, looked{hosts, quiet, e}, fence); err != nil {
 		return err
 	}
@@ -212,16 +214,4 @@ func (f *Fleet) move(ctx context.Context, now time.Time, judged map[string]ops.H
 func resourceOf(h ops.Host) ops.Resource {
 	id := ops.NewID(ops.ResourceID)
 	return ops.Resource{ID: id, Kind: ops.KindHost, Name: h.Name, HostID: id, HostName: h.Name, Key: ops.HostKey(h.ID), Presence: ops.Present}
-}
-
-func (f *Fleet) note(b Blindness) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if b.Tripped {
-		b.Since = f.blind.Since
-		if !f.blind.Tripped {
-			b.Since = time.Now().UTC()
-		}
-	}
-	f.blind = b
 }
