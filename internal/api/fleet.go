@@ -57,7 +57,7 @@ type FleetState struct {
 	Blind     fleet.Blindness `json:"blind"`
 	Connected int             `json:"connected" doc:"Agents that are connected to this server."`
 	Authority fleet.Authority `json:"authority"`
-	Servers   []ops.Server    `json:"servers" doc:"That live on this database."`
+	Servers   []ops.Server    `json:"servers" doc:"On this database; one that was killed is in the list for a week."`
 	Address   string          `json:"address" doc:"Where agents reach this server; empty when they cannot."`
 	Problem   string          `json:"problem,omitempty" doc:"Why they cannot."`
 }
@@ -77,9 +77,9 @@ func (s *Server) fleetState(ctx context.Context, _ rest.NoInput) (st FleetState,
 type addHostInput struct {
 	Body struct {
 		Name        string `json:"name" doc:"Its name in Reeve."`
-		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; default 15 s, or as before. 5 s to 1 h, longer for slow or metered links."`
-		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; default 90 s or six heartbeats, or as before; at least two, at most 7 days."`
-		BytesPerS   int64  `json:"bytes_per_s,omitempty" doc:"Cap of what its agent sends; default none, or as before."`
+		HeartbeatMS int64  `json:"heartbeat_ms,omitempty" doc:"Its period of heartbeats; 5 s to 1 h, longer for slow or metered links; -1 for 15 s. Left out it stays as it was, 15 s at first."`
+		GraceMS     int64  `json:"grace_ms,omitempty" doc:"Silence after which it is unreachable; two heartbeats at least, 7 days at most; -1 for 90 s or six heartbeats. Left out it stays as it was, those at first."`
+		BytesPerS   int64  `json:"bytes_per_s,omitempty" doc:"Cap of what its agent sends; -1 for none. Left out it stays as it was, none at first."`
 		Address     string `json:"address,omitempty" doc:"Where the host reaches this server, if not where others do."`
 		WatchOnly   bool   `json:"watch_only,omitempty" doc:"The line carries no approvers: nothing is ever changed on the host."`
 	} `body:""`
@@ -121,11 +121,14 @@ func (s *Server) addHost(ctx context.Context, q addHostInput) (j Joining, err er
 	if err := CheckAgentAddress(j.Address); err != nil {
 		return j, rest.Invalid("address", "%s", err.Error())
 	}
-	if b.HeartbeatMS < 0 || b.HeartbeatMS > time.Hour.Milliseconds() {
+	if b.HeartbeatMS < ops.Unset || b.HeartbeatMS > time.Hour.Milliseconds() {
 		return j, rest.Invalid("heartbeat_ms", "heartbeats come every 5 s to 1 h")
 	}
-	if b.GraceMS < 0 || b.GraceMS > maxGrace.Milliseconds() {
+	if b.GraceMS < ops.Unset || b.GraceMS > maxGrace.Milliseconds() {
 		return j, rest.Invalid("grace_ms", "the grace is at least two heartbeats and at most 7 days: nobody would be told of a host that is gone")
+	}
+	if b.BytesPerS < ops.Unset {
+		return j, rest.Invalid("bytes_per_s", "a cap is a number of bytes a second, or -1 for none")
 	}
 	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 	j.Fingerprint = s.deps.Fleet.Fingerprint()

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,8 @@ const (
 	dutyLife  = 9 * time.Second
 	// serverAlive is how long ago another server may have spoken and live.
 	serverAlive = 15 * time.Second
+	// serverKept is how long one that went without a word is missed.
+	serverKept = 7 * 24 * time.Hour
 )
 
 // A duty is the right to do what only one of several servers does: judge,
@@ -56,8 +59,13 @@ func (d *duty) elsewhere() bool {
 
 // single makes a loop's pass one that happens only on duty.
 func (s *Server) single(l *loop.Loop) *loop.Loop {
-	pass := l.Pass
-	l.Pass = func(ctx context.Context) error {
+	l.Pass = s.onDuty(l.Pass)
+	return l
+}
+
+// onDuty answers a pass that happens only on duty.
+func (s *Server) onDuty(pass func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
 		under, on := s.duty.on(ctx)
 		if !on {
 			return nil
@@ -68,7 +76,6 @@ func (s *Server) single(l *loop.Loop) *loop.Loop {
 		}
 		return err
 	}
-	return l
 }
 
 // takeDuty is the pass that says that this server lives and takes the duty
@@ -151,23 +158,42 @@ func (s *Server) leave(ctx context.Context) error {
 	if err := s.store.DropLease(ctx, dutyLease, s.serverID); err != nil {
 		return err
 	}
+	alone, err := s.alone(ctx)
+	if err != nil {
+		return err
+	}
+	if !alone { // else it is likely to come back, with all that is known of it
+		if err := s.leaveHosts(ctx, []string{s.serverID}, "its server ended"); err != nil {
+			return err
+		}
+	}
 	return s.store.DeleteServer(ctx, s.serverID)
 }
 
-// servers answers the servers that live, for the API.
+// servers answers the servers of the database with those that are missed.
 func (s *Server) servers(ctx context.Context) ([]ops.Server, error) {
 	if !s.duty.shared {
 		me := s.self()
 		me.Duty, me.SeenAt = true, time.Now().UTC()
 		return []ops.Server{me}, nil
 	}
-	all, err := s.store.Servers(ctx, serverAlive)
+	now, err := s.store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.store.Servers(ctx, serverKept)
 	if err != nil {
 		return nil, err
 	}
 	holder, err := s.store.LeaseHolder(ctx, dutyLease)
-	for i := range all {
-		all[i].Duty = all[i].ID == holder
+	for i, x := range all {
+		all[i].Duty, all[i].Away = x.ID == holder, now.Sub(x.SeenAt) >= serverAlive
 	}
 	return all, err
+}
+
+// living answers the servers that live.
+func (s *Server) living(ctx context.Context) ([]ops.Server, error) {
+	all, err := s.servers(ctx)
+	return slices.DeleteFunc(all, func(x ops.Server) bool { return x.Away }), err
 }

@@ -102,7 +102,7 @@ func (s *Server) agentAddress() (string, error) {
 
 // addresses answers where agents reach the servers that live, this one first.
 func (s *Server) addresses(ctx context.Context) []string {
-	all, err := s.servers(ctx)
+	all, err := s.living(ctx)
 	if err != nil {
 		return nil // an agent keeps what it knows
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -10,8 +11,22 @@ import (
 	"reeve/internal/store"
 )
 
-// unwatched is the host that the parts of a server without an agent are on.
+// unwatched is the host that parts of Reeve are on which are on no machine
+// that it watches: those of a server without an agent, and what several
+// servers have between them.
 var unwatched = ops.HostIdentity{Key: "server", Name: "reeve"}
+
+// partsHost answers the host that the parts of this server are on. Without an
+// agent that is one of its own where several servers may be.
+func (s *Server) partsHost() ops.HostIdentity {
+	switch {
+	case s.host.Key != "":
+		return s.host
+	case !s.duty.shared:
+		return unwatched
+	}
+	return ops.HostIdentity{Key: s.serverID, Name: "reeve-" + cmp.Or(s.self().Name, s.serverID)}
+}
 
 // identity answers who this host is: a new one where the old was removed,
 // because a tombstone stays one.
@@ -34,7 +49,7 @@ func (s *Server) identity(ctx context.Context, env collect.Env) (ops.HostIdentit
 
 // alone reports whether no other server is on the database.
 func (s *Server) alone(ctx context.Context) (bool, error) {
-	servers, err := s.servers(ctx)
+	servers, err := s.living(ctx)
 	return !slices.ContainsFunc(servers, func(o ops.Server) bool { return o.ID != s.serverID }), err
 }
 
@@ -44,10 +59,6 @@ func (s *Server) Former(ctx context.Context) (former []ops.Host, err error) {
 	if alone, err := s.alone(ctx); err != nil || !alone {
 		return nil, err
 	}
-	return s.former(ctx)
-}
-
-func (s *Server) former(ctx context.Context) (former []ops.Host, err error) {
 	hosts, err := s.store.Hosts(ctx, false)
 	for _, h := range hosts {
 		if h.Local && h.ID != s.host.Key {
@@ -63,24 +74,48 @@ func (s *Server) leaveFormer(ctx context.Context) error {
 	if alone, err := s.alone(ctx); err != nil || !alone {
 		return err
 	}
-	former, err := s.former(ctx)
+	hosts, err := s.store.HostsSeenBy(ctx, selfSource)
 	if err != nil {
 		return err
+	}
+	return s.leaveHosts(ctx, slices.DeleteFunc(hosts, func(key string) bool {
+		return key == s.partsHost().Key || s.duty.shared && key == unwatched.Key
+	}), "the parts of this server are on another host since its start")
+}
+
+// leaveGone takes away the parts of servers that do not live. Those with an
+// agent are on its host, which is looked after as every other.
+func (s *Server) leaveGone(ctx context.Context, servers []ops.Server) error {
+	var gone []string
+	for _, x := range servers {
+		if x.Away {
+			gone = append(gone, x.ID)
+		}
+	}
+	return s.leaveHosts(ctx, gone, "their server is gone")
+}
+
+// leaveHosts takes the parts of Reeve from hosts; one that is no machine is
+// left with nothing.
+func (s *Server) leaveHosts(ctx context.Context, keys []string, reason string) error {
+	if len(keys) == 0 {
+		return nil
 	}
 	now, err := s.store.Now(ctx)
 	if err != nil {
 		return err
 	}
-	why := store.Why{Actor: "server", Reason: "the parts of this server are on another host since its start"}
+	why := store.Why{Actor: "server", Reason: reason}
 	return s.store.Tx(ctx, now, func(tx *store.Tx) error {
-		for _, h := range former {
-			if err := tx.RemoveResourcesOf(ctx, h.ID, selfSource, why); err != nil {
+		for _, key := range keys {
+			source := selfSource
+			if key == unwatched.Key || ops.IDKind(key) == ops.ServerID {
+				source = ""
+			}
+			if err := tx.RemoveResourcesOf(ctx, key, source, why); err != nil {
 				return err
 			}
 		}
-		if s.host.Key == "" {
-			return nil
-		}
-		return tx.RemoveResourcesOf(ctx, unwatched.Key, "", why)
+		return nil
 	})
 }

@@ -77,6 +77,9 @@ func (s *Server) prune(ctx context.Context) error {
 		if _, err := tx.PruneEvents(ctx, tx.Now().Add(-eventsKept)); err != nil {
 			return err
 		}
+		if err := tx.PruneServers(ctx, tx.Now().Add(-serverKept)); err != nil {
+			return err
+		}
 		_, err := tx.PruneResources(ctx, tx.Now().Add(-removedKept))
 		return err
 	})

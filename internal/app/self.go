@@ -1,7 +1,9 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -12,36 +14,86 @@ import (
 )
 
 // reportSelf is the pass that reports the parts of Reeve as resources, so
-// that a failing loop, store or channel is a finding like any other.
+// that a failing loop, store or channel is a finding like any other. What
+// several servers have between them is reported by the one on duty.
 func (s *Server) reportSelf(ctx context.Context) error {
-	now := time.Now().UTC()
-	host := s.host
-	if host.Key == "" {
-		host = unwatched
+	here := s.partsHost()
+	parts := s.ownParts(ctx, here)
+	if s.duty.shared {
+		return errors.Join(s.report(ctx, here, parts), s.onDuty(s.reportCommon)(ctx))
 	}
-	obs := ops.Observation{Collector: selfSource, Started: now, EveryMS: selfEvery.Milliseconds(), Complete: []ops.Kind{ops.KindComponent}}
+	common, err := s.commonParts(ctx, here)
+	if err != nil {
+		return err
+	}
+	return s.report(ctx, here, append(parts, common...))
+}
+
+// reportCommon reports what several servers have between them, and takes away
+// the parts of those that are gone.
+func (s *Server) reportCommon(ctx context.Context) error {
+	servers, err := s.servers(ctx)
+	if err != nil {
+		return err
+	}
+	common, err := s.commonParts(ctx, unwatched)
+	if err != nil {
+		return err
+	}
+	for _, x := range servers {
+		common = append(common, serverSighting(x))
+	}
+	return errors.Join(s.report(ctx, unwatched, common), s.leaveGone(ctx, servers))
+}
+
+// ownParts are those that each server has.
+func (s *Server) ownParts(ctx context.Context, host ops.HostIdentity) (parts []ops.Sighting) {
 	for _, l := range s.loops.Statuses() {
-		obs.Sightings = append(obs.Sightings, component(host, "loop", l.Name, loopState(l), l.Err, int64(l.Failures)))
+		parts = append(parts, component(host, "loop", l.Name, loopState(l), l.Err, int64(l.Failures)))
 	}
 	for _, x := range s.storeStatuses(ctx) {
-		obs.Sightings = append(obs.Sightings, component(host, "store", x.Name, x.State, x.Detail, 0))
+		parts = append(parts, component(host, "store", x.Name, x.State, x.Detail, 0))
 	}
-	obs.Sightings = append(obs.Sightings, s.modelSightings(host)...)
-	obs.Sightings = append(obs.Sightings, s.monitorSighting(host))
+	return append(parts, s.modelSightings(host)...)
+}
+
+// commonParts are those that all servers have between them.
+func (s *Server) commonParts(ctx context.Context, host ops.HostIdentity) ([]ops.Sighting, error) {
 	patrols, err := s.patrolSighting(ctx, host)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	obs.Sightings = append(obs.Sightings, patrols)
 	channels, err := s.notifier.Sightings(ctx, host)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	parts := []ops.Sighting{s.monitorSighting(host), patrols}
 	for _, c := range channels {
 		c.Key.Source = selfSource
-		obs.Sightings = append(obs.Sightings, c)
+		parts = append(parts, c)
 	}
-	return s.ingest.Accept(ctx, ops.Report{Host: host, At: now, Observations: []ops.Observation{obs}})
+	return parts, nil
+}
+
+func (s *Server) report(ctx context.Context, host ops.HostIdentity, parts []ops.Sighting) error {
+	if host.Key != s.host.Key && s.duty.shared { // another server may have written there meanwhile
+		if err := s.ingest.Reload(ctx, host.Key); err != nil {
+			return err
+		}
+	}
+	now := time.Now().UTC()
+	return s.ingest.Accept(ctx, ops.Report{Host: host, At: now, Observations: []ops.Observation{
+		{Collector: selfSource, Started: now, EveryMS: selfEvery.Milliseconds(), Complete: []ops.Kind{ops.KindComponent}, Sightings: parts}}})
+}
+
+// serverSighting reports one of several servers as a part of Reeve.
+func serverSighting(x ops.Server) ops.Sighting {
+	c := component(unwatched, "server", x.ID, "ok", "", 0)
+	c.Name = "server " + cmp.Or(x.Name, x.ID)
+	if x.Away {
+		c.Observed["state"], c.Observed["seen_at"] = "away", x.SeenAt.Format(time.RFC3339)
+	}
+	return c
 }
 
 // selfSource is the source of the server's own parts: its list is complete,

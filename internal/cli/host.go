@@ -61,17 +61,22 @@ func (s *session) hostAddVerb() *cobra.Command {
 	c := &cobra.Command{Use: "add NAME", Short: "Print the line that lets a host join, once and within an hour",
 		Long: "Prints one line to paste on the host as root. It carries a one-time token and the fingerprint by which the\n" +
 			"agent knows this server. The host makes its own key; asking again for a known name lets that host join again.",
-		Example: "  reeve host add web1\n  reeve host add boat --heartbeat 1m --grace 15m --rate 20000   # a slow, metered link", Args: takes(1, 1, "a name"),
+		Example: "  reeve host add web1\n  reeve host add boat --heartbeat 1m --grace 15m --rate 20000   # a slow, metered link\n  reeve host add boat --rate 0                                  # joins again, without its cap", Args: takes(1, 1, "a name"),
 		RunE: func(c *cobra.Command, args []string) error {
 			body := map[string]any{"name": args[0]}
-			put := func(key string, n int64) {
-				if n != 0 {
-					body[key] = n
+			for _, x := range []struct {
+				flag, key string
+				n         int64
+			}{{"heartbeat", "heartbeat_ms", heartbeat.Milliseconds()}, {"grace", "grace_ms", grace.Milliseconds()}, {"rate", "bytes_per_s", rate}} {
+				switch given := c.Flags().Changed(x.flag); {
+				case given && x.n == 0:
+					body[x.key] = ops.Unset
+				case given && x.n < 0:
+					return ops.Errorf(ops.Invalid, "--%s is not less than 0", x.flag)
+				case given:
+					body[x.key] = x.n
 				}
 			}
-			put("heartbeat_ms", heartbeat.Milliseconds())
-			put("grace_ms", grace.Milliseconds())
-			put("bytes_per_s", rate)
 			if address != "" {
 				body["address"] = address
 			}
@@ -88,9 +93,9 @@ func (s *session) hostAddVerb() *cobra.Command {
 			return nil
 		}}
 	f := c.Flags()
-	f.DurationVar(&heartbeat, "heartbeat", 0, "its period of heartbeats; default 15s, or as before; up to 1h for slow or metered links")
-	f.DurationVar(&grace, "grace", 0, "silence after which it is unreachable; default 90s or six heartbeats, or as before; at most 168h")
-	f.Int64Var(&rate, "rate", 0, "most bytes a second that its agent sends; default no cap, or as before")
+	f.DurationVar(&heartbeat, "heartbeat", 0, "its period of heartbeats, up to 1h for slow or metered links; 0 for the default of 15s; left out it stays as it was")
+	f.DurationVar(&grace, "grace", 0, "silence after which it is unreachable, at most 168h; 0 for the default, 90s or six heartbeats; left out it stays as it was")
+	f.Int64Var(&rate, "rate", 0, "most bytes a second that its agent sends; 0 for no cap; left out it stays as it was")
 	f.StringVar(&address, "address", "", "where the host reaches this server, if not where others do: reeve://HOST:PORT or https://HOST")
 	return c
 }

@@ -72,7 +72,7 @@ func (s *session) root() *cobra.Command {
 		}
 	}
 	add("look", s.statusVerb(), s.hostsVerb(), s.resourcesVerb(), s.queryVerb(), s.findingsVerb(), s.incidentsVerb(), s.explainVerb(), s.watchVerb(), s.patrolVerb(),
-		s.investigationsVerb(), s.notesVerb(), s.workloadsVerb(), s.actionsVerb())
+		s.investigationsVerb(), s.notesVerb(), s.workloadsVerb(), s.actionsVerb(), s.serversVerb())
 	add("decide", s.ackVerb(), s.suppressVerb(), s.unsuppressVerb(), s.resolveVerb(), s.investigateVerb(), s.noteVerb(), s.hostVerb(), s.workloadVerb(), s.approveVerb(), s.rejectVerb())
 	add("set", s.checksVerb(), s.checkVerb(), s.channelsVerb(), s.deliveriesVerb(), s.collectorsVerb(), s.detectorsVerb(), s.channelTypesVerb(), s.toolsVerb(),
 		s.usersVerb(), s.tokensVerb(), s.secretsVerb(), s.secretVerb(), s.signinVerb(), s.modelsVerb(), s.costVerb(), s.configVerb(), s.caVerb(), s.approverVerb(), s.driversVerb())

@@ -32,12 +32,12 @@ const tokenPrefix = "rvj_"
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // An Invite is what a person says of a host that shall join. What is 0 stays as
-// it is with one that joins again.
+// it is with one that joins again, what is ops.Unset becomes the default.
 type Invite struct {
 	Name      string
-	Heartbeat time.Duration // 0 for the default
-	Grace     time.Duration // 0 for the default
-	BytesPerS int64         // 0 for no cap
+	Heartbeat time.Duration // default ops.HeartbeatEvery
+	Grace     time.Duration // default ops.Grace, or six heartbeats
+	BytesPerS int64         // default no cap
 }
 
 // Add makes a one-time token for a host, also for one that is known and
@@ -46,13 +46,13 @@ func (f *Fleet) Add(ctx context.Context, in Invite, why store.Why) (token string
 	if !validName.MatchString(in.Name) {
 		return "", made, ops.Errorf(ops.Invalid, "the name of a host has letters, digits and . _ -, at most 63, and begins with a letter or digit")
 	}
-	if in.Heartbeat != 0 && (in.Heartbeat < 5*time.Second || in.Heartbeat > time.Hour) {
+	if in.Heartbeat > 0 && (in.Heartbeat < 5*time.Second || in.Heartbeat > time.Hour) {
 		return "", made, ops.Errorf(ops.Invalid, "heartbeats come every 5 s to 1 h")
 	}
-	if in.Grace != 0 && in.Grace < 2*max(in.Heartbeat, ops.HeartbeatEvery) {
+	if in.Grace > 0 && in.Grace < 2*max(in.Heartbeat, ops.HeartbeatEvery) {
 		return "", made, ops.Errorf(ops.Invalid, "the grace is at least two heartbeats")
 	}
-	if in.BytesPerS != 0 && in.BytesPerS < link.LeastBytesPerS {
+	if in.BytesPerS > 0 && in.BytesPerS < link.LeastBytesPerS {
 		return "", made, ops.Errorf(ops.Invalid, "the cap of what an agent sends is at least %d bytes a second: with less it cannot keep its connection", link.LeastBytesPerS)
 	}
 	if err := f.roots.check(); err != nil {
@@ -165,7 +165,11 @@ func (f *Fleet) admit(ctx context.Context, tx *store.Tx, token string, h *ops.Ho
 
 // paced gives a host the pace of an invitation; what it does not say stays.
 func paced(h *ops.Host, in ops.Invitation) {
-	h.HeartbeatMS, h.GraceMS, h.BytesPerS = cmp.Or(in.HeartbeatMS, h.HeartbeatMS), cmp.Or(in.GraceMS, h.GraceMS), cmp.Or(in.BytesPerS, h.BytesPerS)
+	for old, said := range map[*int64]int64{&h.HeartbeatMS: in.HeartbeatMS, &h.GraceMS: in.GraceMS, &h.BytesPerS: in.BytesPerS} {
+		if *old = cmp.Or(said, *old); *old == ops.Unset {
+			*old = 0
+		}
+	}
 }
 
 // machineOf bounds what a host says marks its machine.

@@ -233,8 +233,16 @@ func TestAHostThatJoinsAgainKeepsItsPace(t *testing.T) {
 		if h := s.host("boat"); h.Beat() != time.Minute || h.Grace() != 15*time.Minute || h.BytesPerS != 30_000 {
 			t.Errorf("beat %v, grace %v, cap %d", h.Beat(), h.Grace(), h.BytesPerS)
 		}
+		if err := again(fleet.Invite{BytesPerS: ops.Unset}); err != nil || s.host("boat").BytesPerS != 0 || s.host("boat").Beat() != time.Minute {
+			t.Errorf("its cap is %d: %v", s.host("boat").BytesPerS, err)
+		}
 		refused(t, again(fleet.Invite{Heartbeat: 10 * time.Minute}), ops.Invalid, "the grace is at least two heartbeats, so give both")
 		refused(t, again(fleet.Invite{Grace: time.Minute}), ops.Invalid, "the grace is at least two heartbeats, so give both")
+		refused(t, again(fleet.Invite{Grace: ops.Unset * time.Millisecond, Heartbeat: 2 * time.Hour}), ops.Invalid, "5 s to 1 h")
+		err := again(fleet.Invite{Heartbeat: ops.Unset * time.Millisecond, Grace: ops.Unset * time.Millisecond})
+		if h := s.host("boat"); err != nil || h.Beat() != ops.HeartbeatEvery || h.Grace() != ops.SilenceGrace {
+			t.Errorf("beat %v, grace %v: %v", h.Beat(), h.Grace(), err)
+		}
 	})
 }
 

@@ -95,6 +95,10 @@ type Host struct {
 	Row              int64     `json:"version"`
 }
 
+// Unset says of what an invitation asks that the default shall hold again;
+// 0 leaves it as it is.
+const Unset = -1
+
 // The defaults of hosts.
 const (
 	HeartbeatEvery = 15 * time.Second
@@ -138,9 +142,9 @@ type Invitation struct {
 	ExpiresAt   time.Time `json:"expires_at"`
 	UsedAt      time.Time `json:"used_at,omitzero"`
 	UsedBy      string    `json:"used_by,omitempty" doc:"The host that joined with it."`
-	HeartbeatMS int64     `json:"heartbeat_ms"`
-	GraceMS     int64     `json:"grace_ms"`
-	BytesPerS   int64     `json:"bytes_per_s"`
+	HeartbeatMS int64     `json:"heartbeat_ms" doc:"0 for as before, -1 for the default."`
+	GraceMS     int64     `json:"grace_ms" doc:"0 for as before, -1 for the default."`
+	BytesPerS   int64     `json:"bytes_per_s" doc:"0 for as before, -1 for none."`
 }
 
 // ReachableOf answers the reachability of a resource on a host in a state: a
@@ -169,4 +173,5 @@ type Server struct {
 	Since    time.Time `json:"since"`
 	SeenAt   time.Time `json:"seen_at"`
 	Duty     bool      `json:"on_duty" doc:"It does what only one does: judge, tell, patrol."`
+	Away     bool      `json:"away,omitempty" doc:"It has not said for 15 s that it lives, and did not end in order."`
 }

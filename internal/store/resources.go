@@ -80,6 +80,16 @@ func (v view) ResourcesSeenBy(ctx context.Context, hostKey string) ([]ops.Resour
 	return all, things, err
 }
 
+// HostsSeenBy answers the keys of the hosts with resources of a source that
+// are not removed.
+func (v view) HostsSeenBy(ctx context.Context, source string) ([]string, error) {
+	rows, err := v.q.QueryContext(ctx, `SELECT DISTINCT key_host FROM resource WHERE key_source = $1 AND presence <> 'removed' ORDER BY key_host`, source)
+	if err != nil {
+		return nil, fmt.Errorf("read the hosts of source %s: %w", source, err)
+	}
+	return collectRows(rows, func(r *sql.Rows) (key string, err error) { return key, r.Scan(&key) })
+}
+
 // also scans further columns behind those that a scan knows.
 type also struct {
 	row  interface{ Scan(...any) error }

@@ -30,6 +30,12 @@ func (s *Store) DeleteServer(ctx context.Context, id string) error {
 	return err
 }
 
+// PruneServers forgets the servers that were not heard of since a time.
+func (tx *Tx) PruneServers(ctx context.Context, before time.Time) error {
+	_, err := tx.q.ExecContext(ctx, `DELETE FROM server WHERE seen_ms < $1`, toMS(before))
+	return err
+}
+
 // Servers answers the servers that lived within a time.
 func (s *Store) Servers(ctx context.Context, within time.Duration) ([]ops.Server, error) {
 	now, err := s.Now(ctx)

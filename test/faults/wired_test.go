@@ -31,6 +31,7 @@ var realParts = map[string]func(*testing.T){
 // the file that proves them on real processes in network namespaces.
 var otherHosts = map[string]string{
 	"host_unreachable": "../fleet", "control_path_lost": "../../internal/fleet", "monitor_blind": "../fleet", "clock_skew": "../fleet",
+	"server_away":       "../fleet",
 	"identity_conflict": "../fleet", "agent_outdated": "../upgrade",
 }
 

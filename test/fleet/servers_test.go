@@ -136,13 +136,64 @@ func TestTwoServers(t *testing.T) {
 	box.Run("--perform")
 	b.awaitOnline(t, box)
 	spread(t, a, b, []*member{first, second}, []*member{third, lost, box})
+	ownParts(t, b)
 	restartThrough(t, a, docker, box)
 	failOver(t, a, b, lost, first, second)
 	for _, m := range []*member{first, second, third, box} {
 		b.exactly(t, m.name)
 	}
 	b.exactly(t, "lost", "host_unreachable")
-	b.exactly(t, "reeve")
+	b.exactly(t, "reeve", "server_away")
+	a.Stop() // in order, so that nobody misses it
+	until(t, soon, "its parts are taken away", func() bool { return len(parts(t, b)["loop self"]) == 1 && len(parts(t, b)[nameOf(t)]) == 1 }, b.Log)
+	if out, err := b.Order("servers"); err != nil || strings.Count(out, "on duty") != 1 || strings.Contains(out, "away") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// parts answers the parts of Reeve by name, each with the hosts that it is on.
+func parts(t *testing.T, s *site) map[string][]ops.ResourceKey {
+	t.Helper()
+	var list struct{ Items []ops.Resource }
+	if err := s.Get("/api/v1/resources?kind=component&limit=1000", &list); err != nil {
+		t.Fatal(err)
+	}
+	by := map[string][]ops.ResourceKey{}
+	for _, r := range list.Items {
+		if r.Key.Source == "self" && r.Presence == ops.Present {
+			by[r.Name] = append(by[r.Name], r.Key)
+		}
+	}
+	return by
+}
+
+// nameOf answers what a server is called as a part of Reeve: they are all on
+// one machine, and have its name.
+func nameOf(t *testing.T) string {
+	t.Helper()
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "server " + name
+}
+
+// ownParts checks that each server has parts of its own, and that what they
+// have between them is there once.
+func ownParts(t *testing.T, s *site) {
+	t.Helper()
+	until(t, soon, "both servers report their parts", func() bool { return len(parts(t, s)["loop self"]) == 2 && len(parts(t, s)[nameOf(t)]) == 2 }, s.Log)
+	all := parts(t, s)
+	for _, name := range []string{"loop self", "loop watch", "store database", nameOf(t)} {
+		if keys := all[name]; len(keys) != 2 || keys[0] == keys[1] {
+			t.Errorf("%s is %v", name, keys)
+		}
+	}
+	for _, name := range []string{"channel hook", "fleet monitor", "loop patrol_runs"} {
+		if keys := all[name]; len(keys) != 1 || keys[0].Host != "server" {
+			t.Errorf("%s is %v", name, keys)
+		}
+	}
 }
 
 func copyFile(from, to string) error {
@@ -263,7 +314,14 @@ func failOver(t *testing.T, a, b *site, lost *member, moving ...*member) {
 	}
 	lost.at.Mend()
 	b.awaitFinding(t, 90*time.Second+passes, false, lost.name, "host_unreachable", lost.Log)
+	away := b.awaitFinding(t, 2*time.Minute, true, "reeve", "server_away", b.Log)
+	b.once(t, "reeve", away, ops.MessageOpened)
+	if out, err := b.Order("servers"); err != nil || strings.Count(out, "on duty") != 1 || strings.Count(out, " away ") != 1 {
+		t.Errorf("%v\n%s", err, out)
+	}
 	a.Again() // and nothing is told again
+	b.awaitFinding(t, soon, false, "reeve", "server_away", b.Log)
+	b.once(t, "reeve", away, ops.MessageResolved)
 	b.once(t, lost.name, f, ops.MessageResolved)
 	b.once(t, lost.name, f, ops.MessageOpened)
 	if !b.onDuty(t) {

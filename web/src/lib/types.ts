@@ -263,6 +263,7 @@ export interface Server {
   since: string
   seen_at: string
   on_duty: boolean
+  away?: boolean
 }
 
 export type Running = 'running' | 'paused' | 'stopped' | 'absent'
