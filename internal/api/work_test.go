@@ -72,7 +72,7 @@ func TestAHostIsInvitedOnceAndMayBeUninvited(t *testing.T) {
 	c.want(404, "DELETE", "/api/v1/hosts/"+j.Invitation.ID, nil, nil)
 	for _, wrong := range []map[string]any{{"name": "a b"}, {"name": ""}, {"name": "x", "heartbeat_ms": 10}, {"name": "x", "address": "reeve://h;rm -rf"},
 		{"name": "x", "address": "x"}, {"name": "x", "address": "http://x"}, {"name": "x", "address": "https://"}, {"name": "x", "address": "https://x?y=z"},
-		{"name": "x", "heartbeat_ms": 60000, "grace_ms": 60000}, {"name": "x", "grace_ms": 8 * 24 * 3600 * 1000}, {"name": "x", "heartbeat_ms": int64(math.MaxInt64)}, {"name": "x", "grace_ms": -1}} {
+		{"name": "x", "heartbeat_ms": 60000, "grace_ms": 60000}, {"name": "x", "grace_ms": 8 * 24 * 3600 * 1000}, {"name": "x", "heartbeat_ms": int64(math.MaxInt64)}, {"name": "x", "grace_ms": -2}} {
 		c.want(422, "POST", "/api/v1/hosts", wrong, nil)
 	}
 	for _, good := range []map[string]any{{"name": "a", "address": "reeve://192.0.2.1"}, {"name": "b", "address": "https://reeve.example.org:8443/reeve"},

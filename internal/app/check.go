@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -44,7 +45,7 @@ func CheckConfig(c config.Config) error {
 	if err := checkErrors(c); err != nil {
 		return err
 	}
-	if err := workloadErrors(c); err != nil {
+	if err := errors.Join(workloadErrors(c), composeErrors(c)); err != nil {
 		return err
 	}
 	if err := patrolErrors(c); err != nil {

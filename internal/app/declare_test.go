@@ -273,7 +273,6 @@ func TestAMistakeInADeclarationSaysWhichAndWhatToDo(t *testing.T) {
 		"workloads[0].driver":  {Driver: "zones", Name: "x"},
 		"workloads[0].enabled": {Driver: "docker", Enabled: true},
 		"workloads[0].window":  {Driver: "docker", Name: "x", Window: "morning"},
-		"workloads[0].compose": {Driver: "docker", Compose: "/none.yaml"},
 		"systemd cannot pause": {Driver: "systemd", Name: "x.service", Desired: "paused"},
 		"replicas is 1 to":     {Driver: "docker", Name: "x", Replicas: new(0)},
 		"says its own":         {Driver: "docker", Compose: "/none.yaml", Replicas: new(2)},
@@ -285,6 +284,9 @@ func TestAMistakeInADeclarationSaysWhichAndWhatToDo(t *testing.T) {
 	}
 	if err := workloadErrors(configuredBy(config.Workload{Driver: "docker", Name: "x", Replicas: new(2)}, config.Workload{Driver: "docker", Name: "x-2"})); err == nil {
 		t.Error("a name that another entry stands for already is taken")
+	}
+	if err := composeErrors(configuredBy(config.Workload{Driver: "docker", Name: "x"}, config.Workload{Driver: "docker", Compose: "/none.yaml"})); err == nil || !strings.Contains(err.Error(), "workloads[1].compose") {
+		t.Errorf("a compose file that is missing: %v", err)
 	}
 	if err := workloadErrors(config.Config{Workloads: []config.Workload{{Driver: "docker", Name: "x"}}}); err == nil || !strings.Contains(err.Error(), "workloads[0].host") {
 		t.Errorf("a workload of a machine that is not watched: %v", err)

@@ -19,6 +19,9 @@ const (
 	dutyLife  = 9 * time.Second
 	// serverAlive is how long ago another server may have spoken and live.
 	serverAlive = 15 * time.Second
+	// serverGone is how long ago it must have spoken for its parts to go: after
+	// the database was away all are silent but the first to be back.
+	serverGone = 2 * time.Minute
 	// serverKept is how long one that went without a word is missed.
 	serverKept = 7 * 24 * time.Hour
 )
@@ -157,15 +160,6 @@ func (s *Server) leave(ctx context.Context) error {
 	}
 	if err := s.store.DropLease(ctx, dutyLease, s.serverID); err != nil {
 		return err
-	}
-	alone, err := s.alone(ctx)
-	if err != nil {
-		return err
-	}
-	if !alone { // else it is likely to come back, with all that is known of it
-		if err := s.leaveHosts(ctx, []string{s.serverID}, "its server ended"); err != nil {
-			return err
-		}
 	}
 	return s.store.DeleteServer(ctx, s.serverID)
 }

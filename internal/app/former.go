@@ -47,9 +47,9 @@ func (s *Server) identity(ctx context.Context, env collect.Env) (ops.HostIdentit
 	return gather.Identity(s.config.Data, env)
 }
 
-// alone reports whether no other server is on the database.
+// alone reports whether no other server is on the database, or is missed there.
 func (s *Server) alone(ctx context.Context) (bool, error) {
-	servers, err := s.living(ctx)
+	servers, err := s.servers(ctx)
 	return !slices.ContainsFunc(servers, func(o ops.Server) bool { return o.ID != s.serverID }), err
 }
 
@@ -71,7 +71,9 @@ func (s *Server) Former(ctx context.Context) (former []ops.Host, err error) {
 // leaveFormer takes the parts of this server from where an earlier start saw
 // them: with an agent they are on its host, without one on a host of their own.
 func (s *Server) leaveFormer(ctx context.Context) error {
-	if alone, err := s.alone(ctx); err != nil || !alone {
+	here := s.partsHost().Key
+	alone, err := s.alone(ctx)
+	if err != nil {
 		return err
 	}
 	hosts, err := s.store.HostsSeenBy(ctx, selfSource)
@@ -79,20 +81,29 @@ func (s *Server) leaveFormer(ctx context.Context) error {
 		return err
 	}
 	return s.leaveHosts(ctx, slices.DeleteFunc(hosts, func(key string) bool {
-		return key == s.partsHost().Key || s.duty.shared && key == unwatched.Key
+		return key == here || key == unwatched.Key && s.duty.shared || key != s.serverID && !alone
 	}), "the parts of this server are on another host since its start")
 }
 
-// leaveGone takes away the parts of servers that do not live. Those with an
-// agent are on its host, which is looked after as every other.
-func (s *Server) leaveGone(ctx context.Context, servers []ops.Server) error {
-	var gone []string
-	for _, x := range servers {
-		if x.Away {
-			gone = append(gone, x.ID)
-		}
+// leaveGone takes away the parts of servers without an agent that are gone.
+// Those with one are on its host, which is looked after as every other.
+func (s *Server) leaveGone(ctx context.Context) error {
+	now, err := s.store.Now(ctx)
+	if err != nil {
+		return err
 	}
-	return s.leaveHosts(ctx, gone, "their server is gone")
+	servers, err := s.servers(ctx)
+	if err != nil {
+		return err
+	}
+	hosts, err := s.store.HostsSeenBy(ctx, selfSource)
+	if err != nil {
+		return err
+	}
+	return s.leaveHosts(ctx, slices.DeleteFunc(hosts, func(key string) bool {
+		return ops.IDKind(key) != ops.ServerID ||
+			slices.ContainsFunc(servers, func(x ops.Server) bool { return x.ID == key && now.Sub(x.SeenAt) < serverGone })
+	}), "their server is gone")
 }
 
 // leaveHosts takes the parts of Reeve from hosts; one that is no machine is

@@ -22,7 +22,8 @@ func (s *Server) addLoops() {
 	g := loop.NewGroup(s.log)
 	s.loops = g
 	if s.duty.shared {
-		g.Add(&loop.Loop{Name: "duty", Doc: "Says that this server lives, and takes the duty of judging and telling when nobody has it.", Every: dutyEvery, Pass: s.takeDuty})
+		g.Add(&loop.Loop{Name: "duty", Doc: "Says that this server lives, and takes the duty of judging and telling when nobody has it.", Every: dutyEvery, Steady: true, Pass: s.takeDuty})
+		g.Add(s.single(&loop.Loop{Name: "parts", Doc: "Takes away the parts of servers that are gone.", Every: time.Minute, Pass: s.leaveGone}))
 	}
 	s.woken.watch = g.Add(s.single(&loop.Loop{Name: "watch", Doc: "Judges every resource, opens and resolves findings, groups incidents.",
 		Every: watch.Every, Timeout: time.Minute, Rest: 4, Pass: s.watchPass}))

@@ -29,8 +29,7 @@ func (s *Server) reportSelf(ctx context.Context) error {
 	return s.report(ctx, here, append(parts, common...))
 }
 
-// reportCommon reports what several servers have between them, and takes away
-// the parts of those that are gone.
+// reportCommon reports what several servers have between them.
 func (s *Server) reportCommon(ctx context.Context) error {
 	servers, err := s.servers(ctx)
 	if err != nil {
@@ -43,7 +42,7 @@ func (s *Server) reportCommon(ctx context.Context) error {
 	for _, x := range servers {
 		common = append(common, serverSighting(x))
 	}
-	return errors.Join(s.report(ctx, unwatched, common), s.leaveGone(ctx, servers))
+	return s.report(ctx, unwatched, common)
 }
 
 // ownParts are those that each server has.

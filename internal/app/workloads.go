@@ -53,16 +53,29 @@ func wrongWorkload(c config.Config, w config.Workload, named map[place]bool) (ke
 
 var errForm = ops.Errorf(ops.Invalid, "a workload has a driver of `reeve drivers`; a name, a compose file, or enabled with the driver systemd; and is desired running, paused, stopped or absent")
 
+// composeErrors answers the first compose file that cannot be read or
+// understood. A start goes on without it: it may be on a disk that comes later.
+func composeErrors(c config.Config) error {
+	for i, w := range c.Workloads {
+		if w.Compose == "" {
+			continue
+		}
+		if _, err := w.Expanded(); err != nil {
+			key := fmt.Sprintf("workloads[%d].compose", i)
+			return c.Because(key, ops.Errorf(ops.Invalid, "%s: %v", key, err))
+		}
+	}
+	return nil
+}
+
 // wrongNames answers what is wrong with the names that an entry comes to.
 func wrongNames(w config.Workload, named map[place]bool) (key string, err error) {
-	all, err := w.Expanded()
-	switch {
-	case err != nil && w.Replicas != nil:
-		return "replicas", err
-	case err != nil:
-		return "compose", err
-	case w.Name == "":
+	if w.Name == "" {
 		return "", nil // a name that stands by itself outdoes it
+	}
+	all, err := w.Expanded()
+	if err != nil {
+		return "replicas", err
 	}
 	for _, one := range all {
 		p := place{one.Host, one.Driver, one.Name}

@@ -67,13 +67,15 @@ func (s *session) hostAddVerb() *cobra.Command {
 			for _, x := range []struct {
 				flag, key string
 				n         int64
-			}{{"heartbeat", "heartbeat_ms", heartbeat.Milliseconds()}, {"grace", "grace_ms", grace.Milliseconds()}, {"rate", "bytes_per_s", rate}} {
-				switch given := c.Flags().Changed(x.flag); {
-				case given && x.n == 0:
+				zero      bool
+			}{{"heartbeat", "heartbeat_ms", heartbeat.Milliseconds(), heartbeat == 0}, {"grace", "grace_ms", grace.Milliseconds(), grace == 0}, {"rate", "bytes_per_s", rate, rate == 0}} {
+				switch f := c.Flags().Lookup(x.flag); {
+				case !f.Changed:
+				case x.zero:
 					body[x.key] = ops.Unset
-				case given && x.n < 0:
-					return ops.Errorf(ops.Invalid, "--%s is not less than 0", x.flag)
-				case given:
+				case x.n <= 0:
+					return ops.Errorf(ops.Invalid, "--%s %s is too small", x.flag, f.Value)
+				default:
 					body[x.key] = x.n
 				}
 			}

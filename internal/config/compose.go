@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/compose-spec/compose-go/v2/consts"
 	"github.com/compose-spec/compose-go/v2/dotenv"
@@ -19,6 +22,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/tree"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/sirupsen/logrus"
 
 	"reeve/internal/ops"
 )
@@ -56,62 +60,83 @@ func (w Workload) Expanded() ([]Workload, error) {
 // up` makes of a file, after the Compose Specification: PROJECT-SERVICE-N, or
 // the name that a service is given. The override file and the .env beside it
 // count as they do there; services of a profile that .env does not name are
-// left out, since they are started on request. What a variable would say that
-// .env does not set is refused where names or numbers depend on it: the shell
-// that composed is not known. The file is trusted as whoever composes with it
+// left out, since they are started on request. A variable that .env does not
+// set is refused where a name or a number depends on it: the shell that
+// composed is not known. The file is trusted as whoever composes with it
 // trusts it: it may include others.
 func ComposeContainers(path string) ([]string, error) {
-	files := types.ConfigDetails{WorkingDir: filepath.Dir(path)}
-	for _, file := range []string{path, overrideOf(path)} {
-		switch err := readable(file); {
-		case err == nil:
-			files.ConfigFiles = append(files.ConfigFiles, types.ConfigFile{Filename: file})
-		case file == path || !errors.Is(err, fs.ErrNotExist):
-			return nil, ops.Because(ops.Invalid, err, "the compose file %s cannot be read: %v", file, plain(err))
-		}
-	}
-	env, err := dotEnv(files.WorkingDir)
+	env, err := dotEnv(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	files.Environment = env
+	files, err := composeFiles(path, env)
+	if err != nil {
+		return nil, err
+	}
+	silence()
 	var names []string
 	// Only loaders of files from elsewhere look at the context, and there are none.
 	model, err := loader.LoadModelWithContext(context.Background(), files, func(o *loader.Options) {
 		named := env[consts.ComposeProjectName]
 		o.SetProjectName(cmp.Or(named, loader.NormalizeProjectName(filepath.Base(files.WorkingDir))), named != "")
-		o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
+		// What else is wrong with the file is told to whoever composes.
+		o.SkipValidation, o.SkipResolveEnvironment, o.SkipResolveLabels = true, true, true
 		strict(o.Interpolate)
 	})
 	if err == nil {
-		names, err = containersOf(model, env[consts.ComposeProfiles])
+		names, err = containersOf(model, env)
 	}
-	if err == nil {
-		return names, nil
+	if err != nil {
+		return nil, ops.Because(ops.Invalid, err, "the compose file %s cannot be understood: %v", path, err)
 	}
-	return nil, ops.Because(ops.Invalid, err, "the compose file %s cannot be understood: %v", path, err)
+	return names, nil
 }
 
-// overrideOf answers the file that compose lays over one of a default name,
-// "" for a file of another name.
-func overrideOf(path string) string {
-	name := filepath.Base(path)
-	for _, stem := range []string{"compose", "docker-compose"} {
-		for _, ext := range []string{".yaml", ".yml"} {
-			if name == stem+ext {
-				return strings.TrimSuffix(path, ext) + ".override" + ext
+// silence keeps the library from writing to the terminal: of a variable that is
+// not set it tells the name, which in a .env may be a part of a password.
+var silence = sync.OnceFunc(func() { logrus.SetOutput(io.Discard) })
+
+// The names that compose looks for, in its order.
+var (
+	composeNames  = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
+	overrideNames = []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
+)
+
+// composeFiles answers the files that compose lays over each other: those of
+// COMPOSE_FILE instead of one of a default name, else with the override beside it.
+func composeFiles(path string, env types.Mapping) (x types.ConfigDetails, err error) {
+	x = types.ConfigDetails{WorkingDir: filepath.Dir(path), Environment: env}
+	paths, beside := []string{path}, slices.Contains(composeNames, filepath.Base(path))
+	if given := env[consts.ComposeFilePath]; beside && given != "" {
+		paths, beside = strings.Split(given, cmp.Or(env[consts.ComposePathSeparator], string(os.PathListSeparator))), false
+		for i, p := range paths {
+			if !filepath.IsAbs(p) {
+				paths[i] = filepath.Join(x.WorkingDir, p)
+			}
+		}
+		x.WorkingDir = filepath.Dir(paths[0])
+	}
+	if beside {
+		for _, name := range overrideNames {
+			over := filepath.Join(x.WorkingDir, name)
+			if _, err := os.Lstat(over); err == nil {
+				paths = append(paths, over)
+				break
 			}
 		}
 	}
-	return ""
+	for _, p := range paths {
+		if err := readable(p); err != nil {
+			return x, ops.Because(ops.Invalid, err, "the compose file %s cannot be read: %v", p, plain(err))
+		}
+		x.ConfigFiles = append(x.ConfigFiles, types.ConfigFile{Filename: p})
+	}
+	return x, nil
 }
 
 // readable refuses what is not a file of a reasonable size, before somebody
 // reads all of it.
 func readable(path string) error {
-	if path == "" {
-		return fs.ErrNotExist
-	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -154,45 +179,74 @@ func dotEnv(dir string) (types.Mapping, error) {
 	return env, nil
 }
 
-// strict lets names and numbers depend only on variables that are set. A
-// value is substituted, then cast, before the next one is.
+// unset stands for what a variable that is not set would say where no name
+// and no number of containers depends on it: as a path, a port, or a size it
+// can be read.
+const unset = "0"
+
+// strict lets names and numbers of containers depend only on variables that are
+// set. A value is substituted, then cast, before the next one is.
 func strict(o *interpolation.Options) {
-	var unset string
+	var missing string
 	o.Substitute = func(text string, value template.Mapping) (string, error) {
-		unset = ""
+		missing = ""
+		needed := map[string]bool{}
 		for name, v := range template.ExtractVariables(map[string]any{"": text}, template.DefaultPattern) {
-			if _, ok := value(name); !ok && v.DefaultValue == "" && v.PresenceValue == "" {
-				unset = name
+			_, known := value(name)
+			otherwise := v.DefaultValue != "" || v.PresenceValue != "" || optional(text, name)
+			if needed[name] = !known && !otherwise; needed[name] {
+				missing = name
 			}
 		}
-		return template.SubstituteWithOptions(text, value, template.WithoutLogging)
+		return template.SubstituteWithOptions(text, func(name string) (string, bool) {
+			if needed[name] {
+				return unset, true
+			}
+			return value(name)
+		}, template.WithoutLogging)
 	}
-	o.TypeCastMapping = maps.Clone(o.TypeCastMapping) // it is everybody's
-	for _, path := range []tree.Path{"name", "services.*.container_name", "services.*.scale", "services.*.deploy.replicas", "services.*.profiles.[]"} {
-		cast := o.TypeCastMapping[path]
+	// Nothing else is of interest as a number.
+	o.TypeCastMapping = map[tree.Path]interpolation.Cast{}
+	for path, cast := range map[tree.Path]interpolation.Cast{
+		"name": asText, "services.*.container_name": asText, "services.*.profiles.[]": asText,
+		"services.*.scale": asNumber, "services.*.deploy.replicas": asNumber,
+	} {
 		o.TypeCastMapping[path] = func(text string) (any, error) {
-			switch {
-			case unset != "":
-				return nil, fmt.Errorf("the variable %s is not set in .env", unset)
-			case cast == nil:
-				return text, nil
+			if missing != "" {
+				return nil, fmt.Errorf("the variable %s is not set in .env", missing)
 			}
 			return cast(text)
 		}
 	}
 }
 
+// optional reports whether a text says what holds when a variable is not set,
+// if only that nothing does.
+func optional(text, name string) bool {
+	return slices.ContainsFunc([]string{"-", ":-", "+", ":+"}, func(op string) bool { return strings.Contains(text, "${"+name+op) })
+}
+
+func asText(text string) (any, error) { return text, nil }
+
+func asNumber(text string) (any, error) { return strconv.Atoi(text) }
+
 // containersOf answers the names of the containers of a loaded model.
-func containersOf(model map[string]any, profiles string) (names []string, err error) {
+func containersOf(model map[string]any, env types.Mapping) (names []string, err error) {
 	services, _ := model["services"].(map[string]any)
 	if len(services) == 0 {
 		return nil, errors.New("it names no services")
 	}
 	project, _ := model["name"].(string)
-	enabled := strings.FieldsFunc(profiles, func(r rune) bool { return r == ',' || r == ' ' })
+	if project == "" {
+		return nil, errors.New("neither it nor its folder names the project: give it a name")
+	}
+	between := "-"
+	if old, err := strconv.ParseBool(env["COMPOSE_COMPATIBILITY"]); err == nil && old {
+		between = "_"
+	}
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		service, _ := services[name].(map[string]any)
-		if !wanted(service, enabled) {
+		if !started(service, env[consts.ComposeProfiles]) {
 			continue
 		}
 		n, err := replicasOf(service)
@@ -205,17 +259,29 @@ func containersOf(model map[string]any, profiles string) (names []string, err er
 			continue
 		}
 		for i := range n {
-			names = append(names, fmt.Sprintf("%s-%s-%d", project, name, i+1))
+			names = append(names, fmt.Sprint(project, between, name, between, i+1))
 		}
 	}
 	return names, nil
 }
 
-// wanted reports whether a service is started without being asked for.
-func wanted(service map[string]any, enabled []string) bool {
+// started reports whether a service is a container that is started without
+// being asked for.
+func started(service map[string]any, profiles string) bool {
+	if _, elsewhere := service["provider"]; elsewhere {
+		return false
+	}
 	of, _ := service["profiles"].([]any)
-	return len(of) == 0 || slices.Contains(enabled, "*") ||
-		slices.ContainsFunc(of, func(p any) bool { return slices.Contains(enabled, fmt.Sprint(p)) })
+	if len(of) == 0 {
+		return true
+	}
+	for enabled := range strings.SplitSeq(profiles, ",") {
+		enabled = strings.TrimSpace(enabled)
+		if enabled == "*" || slices.Contains(of, any(enabled)) {
+			return true
+		}
+	}
+	return false
 }
 
 func replicasOf(service map[string]any) (int, error) {

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,15 @@ services:
 		"include":  {"include: [other.yaml]\nservices: {a: {image: x}}", []string{"other.yaml", "services: {b: {image: x, scale: 2}}"}, []string{"myshop-a-1", "myshop-b-1", "myshop-b-2"}},
 		"extends":  {"services: {a: {extends: {file: base.yaml, service: b}}}", []string{"base.yaml", "services: {b: {image: x, scale: 2}}"}, []string{"myshop-a-1", "myshop-a-2"}},
 		"reset":    {all, []string{"compose.override.yaml", "services: {db: {container_name: !reset null}, web: !reset null}"}, []string{"myshop-db-1"}},
-		"required": {"services: {a: {image: \"x:${TAG:?}\"}}", []string{".env", "TAG=1\n"}, []string{"myshop-a-1"}},
+		"required": {"services: {a: {image: \"x:${TAG:?}\", container_name: \"a${TAG:?}\"}}", []string{".env", "TAG=1\n"}, []string{"a1"}},
+		"shell": {"services: {a: {image: \"x:${TAG:?}\", volumes: [\"${DATA}:/data\"], ports: [\"${PORT}:80\"], cpus: \"${CPUS}\", read_only: \"${RO}\", environment: {P: \"${PW:?}\"}}}",
+			nil, []string{"myshop-a-1"}},
+		"optional":       {"services: {a: {image: x, container_name: \"a${SUFFIX:-}\"}, b: {image: x, container_name: \"b${SUFFIX:+-x}\"}}", nil, []string{"a", "b"}},
+		"odd":            {"version: '3'\nservices: {a: {image: x, nonsense: 1}}", nil, []string{"myshop-a-1"}},
+		"other override": {all, []string{"compose.override.yml", "services: {web: {scale: 1, deploy: {replicas: 1}}}"}, []string{"the-db", "myshop-web-1"}},
+		"files":          {all, []string{".env", "COMPOSE_FILE=a.yaml:b.yaml\n", "a.yaml", "services: {a: {image: x}}", "b.yaml", "services: {b: {image: x}}", "compose.override.yaml", "services: {c: {image: x}}"}, []string{"myshop-a-1", "myshop-b-1"}},
+		"compatible":     {all, []string{".env", "COMPOSE_COMPATIBILITY=true\n"}, []string{"the-db", "myshop_web_1", "myshop_web_2"}},
+		"provider":       {"services: {a: {image: x}, b: {provider: {type: cloud}}}", nil, []string{"myshop-a-1"}},
 	} {
 		if got, err := composed(t, "My Shop", x.text, x.more...); err != nil || !slices.Equal(got, x.want) {
 			t.Errorf("%s: %v, %v, want %v", name, got, err, x.want)
@@ -65,7 +74,7 @@ services:
 		{"services: {a: {image: x, deploy: {replicas: -1}}}", "service"}, {"services: {a: {image: x, scale: \"${N}\"}}", "variable N is not set in .env"},
 		{"services: {a: {image: x, container_name: \"a-${X}\"}}", "variable X is not set in .env"}, {"name: ${P}\nservices: {a: {image: x}}", "variable P is not set in .env"},
 		{"services: {a: {image: x, scale: many}}", "scale"}, {"include: [none.yaml]\nservices: {a: {image: x}}", "none.yaml"},
-		{"services: {a: {extends: {service: b}}}", "b"}, {"services: {a: {image: \"x:${TAG:?}\"}}", "TAG"}, {strings.Repeat("#", 1<<20+1), "larger than 1 MiB"},
+		{"services: {a: {extends: {service: b}}}", "b"}, {"services: {a: {image: x, container_name: \"x${TAG:?}\"}}", "TAG"}, {strings.Repeat("#", 1<<20+1), "larger than 1 MiB"},
 	} {
 		got, err := composed(t, "x", x[0])
 		if ops.KindOf(err) != ops.Invalid || !strings.Contains(err.Error(), x[1]) {
@@ -94,6 +103,24 @@ func TestAComposeFileBesideWhatCannotBeRead(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestNothingOfAComposeFileGoesToTheTerminal: a part of a password looks like a
+// variable that is not set.
+func TestNothingOfAComposeFileGoesToTheTerminal(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := os.Stderr
+	os.Stderr = w
+	got, composeErr := composed(t, "shop", "version: '3'\nservices: {a: {image: \"${A:-${B}}${C}\"}}", ".env", "PASSWORD=abc$tail\nHASH=\"$2y$10$Kj3x\"\n")
+	os.Stderr = was
+	w.Close()
+	said, err := io.ReadAll(r)
+	if err != nil || composeErr != nil || len(got) != 1 || len(said) > 0 {
+		t.Errorf("%v, %v, %v: %s", got, composeErr, err, said)
 	}
 }
 

@@ -24,7 +24,7 @@ var _ = all.Add(detect.Definition{
 	Checks: []string{
 		"See which servers live: `reeve servers`.",
 		"On its machine: `systemctl status reeve`, `journalctl -u reeve -n 100`.",
-		"If it shall not come back, dismiss this finding.",
+		"If it shall not come back: `reeve suppress ID --kind accepted --reason '...'`.",
 	},
 })
 

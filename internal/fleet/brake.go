@@ -22,7 +22,7 @@ func (f *Fleet) tell(ctx context.Context, now time.Time, b Blindness, fence int6
 			b.Since = now.UTC()
 		}
 	}
-	if before.Judging && (before == b || !before.Tripped && !b.Tripped) {
+	if f.toldUnder == fence && (before == b || !before.Tripped && !b.Tripped) {
 		f.note(b)
 		return nil
 	}
@@ -35,8 +35,9 @@ func (f *Fleet) tell(ctx context.Context, now time.Time, b Blindness, fence int6
 	if err != nil {
 		return err
 	}
-	err = f.store.Tx(ctx, now, func(tx *store.Tx) error {
-		if held, err := tx.CheckLease(ctx, monitorLease, f.Server, fence); err != nil || !held {
+	held := false
+	err = f.store.Tx(ctx, now, func(tx *store.Tx) (err error) {
+		if held, err = tx.CheckLease(ctx, monitorLease, f.Server, fence); err != nil || !held {
 			return err
 		}
 		old, version, err := tx.Setting(ctx, brakeSetting)
@@ -45,20 +46,29 @@ func (f *Fleet) tell(ctx context.Context, now time.Time, b Blindness, fence int6
 		}
 		return tx.SetSetting(ctx, brakeSetting, string(text), version)
 	})
-	if err == nil {
-		f.note(b)
+	switch {
+	case err != nil:
+		return err
+	case !held:
+		return f.follow(ctx)
 	}
-	return err
+	f.toldUnder = fence
+	f.note(b)
+	return nil
 }
 
 // follow notes the state of the mass brake that the server which judges wrote.
 func (f *Fleet) follow(ctx context.Context) error {
-	text, _, err := f.store.Setting(ctx, brakeSetting)
 	var b Blindness
+	text, _, err := f.store.Setting(ctx, brakeSetting)
 	if err == nil && text != "" {
 		if err = json.Unmarshal([]byte(text), &b); err != nil {
 			err = fmt.Errorf("the setting %s cannot be read: %w", brakeSetting, err)
 		}
+	}
+	if err != nil { // what was known still holds, but for who judges
+		b = f.Blind()
+		b.Judging = false
 	}
 	f.note(b)
 	return err

@@ -69,14 +69,15 @@ type Fleet struct {
 	roots   roots
 	opened  atomic.Int64 // connections since the start
 
-	mu       sync.Mutex
-	sessions map[string]*session // by host
-	local    map[string]bool     // hosts whose agent is inside this server
-	heard    map[string]heard    // clocks of hosts without a session now
-	written  map[string]wrote    // clocks as they were written last
-	placed   map[string]bool     // hosts whose resource is known
-	numbers  map[string]*number  // of reports, by host
-	blind    Blindness
+	mu        sync.Mutex
+	sessions  map[string]*session // by host
+	local     map[string]bool     // hosts whose agent is inside this server
+	heard     map[string]heard    // clocks of hosts without a session now
+	written   map[string]wrote    // clocks as they were written last
+	placed    map[string]bool     // hosts whose resource is known
+	numbers   map[string]*number  // of reports, by host
+	blind     Blindness
+	toldUnder int64 // fence of the lease under which the brake was written; of the loop that judges
 
 	flushing, pinging, judging *loop.Loop
 }

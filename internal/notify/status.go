@@ -102,8 +102,8 @@ func (n *Notify) lastError(ctx context.Context, channel string) (string, error) 
 	return "", nil
 }
 
-// Sightings answers the channels as component resources of the server's own
-// host, for the report in which Reeve describes itself: that is how a failing
+// Sightings answers the channels as component resources of a host, for the
+// report in which Reeve describes itself: that is how a failing
 // channel becomes a finding.
 func (n *Notify) Sightings(ctx context.Context, host ops.HostIdentity) ([]ops.Sighting, error) {
 	statuses, err := n.Statuses(ctx)

@@ -51,7 +51,7 @@ var Kinds = []KindInfo{
 	{KindCertificate, "A TLS certificate that a listener of the host serves.", []Kind{KindHost}},
 	{KindCheck, "A probe of something from outside, or a heartbeat that is expected.", []Kind{KindHost}},
 	{KindWorkload, "Something declared to run, or not to run, on a host: a container or a service.", []Kind{KindHost}},
-	{KindComponent, "A part of Reeve itself: a collector, a loop, a store, a channel.", []Kind{KindHost}},
+	{KindComponent, "A part of Reeve itself: a collector, a loop, a store, a channel, a server.", []Kind{KindHost}},
 }
 
 // ValidKind reports whether k is on the list.

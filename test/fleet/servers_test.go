@@ -145,7 +145,7 @@ func TestTwoServers(t *testing.T) {
 	b.exactly(t, "lost", "host_unreachable")
 	b.exactly(t, "reeve", "server_away")
 	a.Stop() // in order, so that nobody misses it
-	until(t, soon, "its parts are taken away", func() bool { return len(parts(t, b)["loop self"]) == 1 && len(parts(t, b)[nameOf(t)]) == 1 }, b.Log)
+	until(t, 2*time.Minute, "its parts are taken away", func() bool { return len(parts(t, b)["loop self"]) == 1 && len(parts(t, b)[nameOf(t)]) == 1 }, b.Log)
 	if out, err := b.Order("servers"); err != nil || strings.Count(out, "on duty") != 1 || strings.Contains(out, "away") {
 		t.Errorf("%v\n%s", err, out)
 	}
