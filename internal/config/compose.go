@@ -65,6 +65,7 @@ func (w Workload) Expanded() ([]Workload, error) {
 // composed is not known. The file is trusted as whoever composes with it
 // trusts it: it may include others.
 func ComposeContainers(path string) ([]string, error) {
+	silence()
 	env, err := dotEnv(filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -73,7 +74,6 @@ func ComposeContainers(path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	silence()
 	var names []string
 	// Only loaders of files from elsewhere look at the context, and there are none.
 	model, err := loader.LoadModelWithContext(context.Background(), files, func(o *loader.Options) {
@@ -87,7 +87,7 @@ func ComposeContainers(path string) ([]string, error) {
 		names, err = containersOf(model, env)
 	}
 	if err != nil {
-		return nil, ops.Because(ops.Invalid, err, "the compose file %s cannot be understood: %v", path, err)
+		return nil, ops.Errorf(ops.Invalid, "the compose file %s cannot be understood: %v", path, err)
 	}
 	return names, nil
 }
@@ -127,7 +127,7 @@ func composeFiles(path string, env types.Mapping) (x types.ConfigDetails, err er
 	}
 	for _, p := range paths {
 		if err := readable(p); err != nil {
-			return x, ops.Because(ops.Invalid, err, "the compose file %s cannot be read: %v", p, plain(err))
+			return x, ops.Errorf(ops.Invalid, "the compose file %s cannot be read: %v", p, plain(err))
 		}
 		x.ConfigFiles = append(x.ConfigFiles, types.ConfigFile{Filename: p})
 	}
@@ -168,13 +168,13 @@ func dotEnv(dir string) (types.Mapping, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return types.Mapping{}, nil
 	case errors.Is(err, fs.ErrPermission):
-		return nil, ops.Because(ops.Invalid, err, "%s cannot be read, and may name the project: let the user that Reeve runs as read it, or declare the containers by their names", path)
+		return nil, ops.Errorf(ops.Invalid, "%s cannot be read, and may name the project: let the user that Reeve runs as read it, or declare the containers by their names", path)
 	case err != nil:
-		return nil, ops.Because(ops.Invalid, err, "%s cannot be read: %v", path, plain(err))
+		return nil, ops.Errorf(ops.Invalid, "%s cannot be read: %v", path, plain(err))
 	}
 	env, err := dotenv.GetEnvFromFile(nil, []string{path})
 	if err != nil {
-		return nil, ops.Because(ops.Invalid, err, "%s cannot be understood: %v", path, err)
+		return nil, ops.Errorf(ops.Invalid, "%s cannot be understood: %v", path, err)
 	}
 	return env, nil
 }
