@@ -76,13 +76,10 @@ func (s *Server) leaveFormer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := s.store.HostsSeenBy(ctx, selfSource)
-	if err != nil {
-		return err
-	}
-	return s.leaveHosts(ctx, slices.DeleteFunc(hosts, func(key string) bool {
-		return key == here || key == unwatched.Key && s.duty.shared || key != s.serverID && !alone
-	}), "the parts of this server are on another host since its start")
+	return s.leaveHosts(ctx, "the parts of this server are on another host since its start", func(key string) bool {
+		common := key == unwatched.Key && s.duty.shared
+		return key != here && !common && (alone || key == s.serverID)
+	})
 }
 
 // leaveGone takes away the parts of servers without an agent that are gone.
@@ -96,19 +93,20 @@ func (s *Server) leaveGone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := s.store.HostsSeenBy(ctx, selfSource)
+	return s.leaveHosts(ctx, "their server is gone", func(key string) bool {
+		return ops.IDKind(key) == ops.ServerID &&
+			!slices.ContainsFunc(servers, func(x ops.Server) bool { return x.ID == key && now.Sub(x.SeenAt) < serverGone })
+	})
+}
+
+// leaveHosts takes the parts of Reeve from hosts that they are not on any more;
+// one that is no machine is left with nothing.
+func (s *Server) leaveHosts(ctx context.Context, reason string, former func(key string) bool) error {
+	keys, err := s.store.HostsSeenBy(ctx, selfSource)
 	if err != nil {
 		return err
 	}
-	return s.leaveHosts(ctx, slices.DeleteFunc(hosts, func(key string) bool {
-		return ops.IDKind(key) != ops.ServerID ||
-			slices.ContainsFunc(servers, func(x ops.Server) bool { return x.ID == key && now.Sub(x.SeenAt) < serverGone })
-	}), "their server is gone")
-}
-
-// leaveHosts takes the parts of Reeve from hosts; one that is no machine is
-// left with nothing.
-func (s *Server) leaveHosts(ctx context.Context, keys []string, reason string) error {
+	keys = slices.DeleteFunc(keys, func(key string) bool { return !former(key) })
 	if len(keys) == 0 {
 		return nil
 	}

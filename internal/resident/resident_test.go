@@ -1,8 +1,6 @@
 package resident
 
 import (
-	"bufio"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,31 +8,14 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"reeve/test/mapped"
 )
 
-// rss answers how many kB of the mappings of a file count as memory of this
-// process.
-func rss(t *testing.T, file string) (kb int) {
+// rss answers how many kB of a file count as memory of this process.
+func rss(t *testing.T, file string) int {
 	t.Helper()
-	f, err := os.Open("/proc/self/smaps")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	ours := false
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		line := lines.Text()
-		if first, _, _ := strings.Cut(line, " "); strings.Contains(first, "-") {
-			ours = strings.HasSuffix(line, " "+file) && strings.Contains(line, " r")
-			continue
-		}
-		if n := 0; ours {
-			if _, err := fmt.Sscanf(line, "Rss: %d kB", &n); err == nil {
-				kb += n
-			}
-		}
-	}
-	return kb
+	return mapped.Resident(t, func(path string) bool { return path == file })
 }
 
 func TestWhatIsMappedIsLetGoOfAndIsThere(t *testing.T) {

@@ -1,7 +1,6 @@
 package tsdb
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,31 +10,15 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/tsdb/fileutil"
+
+	"reeve/test/mapped"
 )
 
 // residentOf answers how many kB of the files below a directory count as memory
 // of this process.
-func residentOf(t *testing.T, dir string) (kb int) {
+func residentOf(t *testing.T, dir string) int {
 	t.Helper()
-	f, err := os.Open("/proc/self/smaps")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	ours := false
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		line := lines.Text()
-		if first, _, _ := strings.Cut(line, " "); strings.Contains(first, "-") {
-			ours = strings.Contains(line, dir+string(filepath.Separator))
-			continue
-		}
-		if n := 0; ours {
-			if _, err := fmt.Sscanf(line, "Rss: %d kB", &n); err == nil {
-				kb += n
-			}
-		}
-	}
-	return kb
+	return mapped.Resident(t, func(path string) bool { return strings.HasPrefix(path, dir+string(filepath.Separator)) })
 }
 
 // What was read of blocks and of the head does not stay, and is there when it
