@@ -4,7 +4,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"time"
 
 	"reeve/internal/command"
 	"reeve/internal/resident"
@@ -17,18 +16,12 @@ const ReadOnly = command.ReadOnly
 // should be hardly there.
 const memoryLimit = 24 << 20
 
-// settled is when the start is over: what only it needed is given back.
-const settled = 5 * time.Second
-
 // SaveResources tunes the runtime for a process that should be hardly there,
 // unless the environment says otherwise: a small heap, and Go code on one
 // thread at a time, since what the agent does is many small things, and to
 // wake a second thread for one costs more than the thing.
 func SaveResources() {
-	time.AfterFunc(settled, func() {
-		debug.FreeOSMemory()
-		resident.ReleaseProgram()
-	})
+	resident.AfterStart()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}

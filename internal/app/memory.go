@@ -17,8 +17,6 @@ const (
 	// thousand agents a half of it is 300 MB that nobody uses.
 	growBytes        = 128 << 20
 	leastGrowPercent = 25
-	// settled is when the start is over: what only it needed is given back.
-	settled = 5 * time.Second
 	// followEvery is how often the size of the heap is looked at.
 	followEvery = 10 * time.Second
 )
@@ -27,10 +25,7 @@ const (
 // beside what it watches. Call it first in main.
 func SaveMemory() {
 	debug.SetGCPercent(growPercent)
-	time.AfterFunc(settled, func() {
-		debug.FreeOSMemory()
-		resident.ReleaseProgram()
-	})
+	resident.AfterStart()
 	go followHeap() // ends with the process
 }
 

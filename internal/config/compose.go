@@ -137,20 +137,19 @@ func composeFiles(path string, env types.Mapping) (x types.ConfigDetails, err er
 // readable refuses what is not a file of a reasonable size, before somebody
 // reads all of it.
 func readable(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	switch info, err := f.Stat(); {
+	switch info, err := os.Stat(path); {
 	case err != nil:
 		return err
-	case !info.Mode().IsRegular():
+	case !info.Mode().IsRegular(): // a pipe would keep who opens it waiting
 		return errors.New("it is not a regular file")
 	case info.Size() > maxComposeBytes:
 		return fmt.Errorf("it is larger than %d MiB", maxComposeBytes>>20)
 	}
-	return nil
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // plain answers an error without the path that it repeats.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,14 +92,14 @@ func TestAComposeFileBesideWhatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	for _, file := range []string{".env", "compose.override.yaml"} {
 		path := filepath.Join(dir, file)
-		if err := os.Mkdir(path, 0o700); err != nil {
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte("services: {a: {image: x}}"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := config.ComposeContainers(filepath.Join(dir, "compose.yaml")); ops.KindOf(err) != ops.Invalid || !strings.Contains(err.Error(), file+" cannot be read: it is not a regular file") {
-			t.Errorf("%s is a folder: %v, %v", file, got, err)
+			t.Errorf("%s is a pipe: %v, %v", file, got, err)
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)

@@ -36,7 +36,7 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 type Invite struct {
 	Name      string
 	Heartbeat time.Duration // default ops.HeartbeatEvery
-	Grace     time.Duration // default ops.Grace, or six heartbeats
+	Grace     time.Duration // default ops.SilenceGrace, or six heartbeats
 	BytesPerS int64         // default no cap
 }
 
@@ -165,11 +165,15 @@ func (f *Fleet) admit(ctx context.Context, tx *store.Tx, token string, h *ops.Ho
 
 // paced gives a host the pace of an invitation; what it does not say stays.
 func paced(h *ops.Host, in ops.Invitation) {
-	for old, said := range map[*int64]int64{&h.HeartbeatMS: in.HeartbeatMS, &h.GraceMS: in.GraceMS, &h.BytesPerS: in.BytesPerS} {
-		if *old = cmp.Or(said, *old); *old == ops.Unset {
-			*old = 0
-		}
+	h.HeartbeatMS, h.GraceMS, h.BytesPerS = said(in.HeartbeatMS, h.HeartbeatMS), said(in.GraceMS, h.GraceMS), said(in.BytesPerS, h.BytesPerS)
+}
+
+// said answers what holds after an invitation, 0 for the default.
+func said(now, before int64) int64 {
+	if now == ops.Unset {
+		return 0
 	}
+	return cmp.Or(now, before)
 }
 
 // machineOf bounds what a host says marks its machine.

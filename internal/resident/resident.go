@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
@@ -43,11 +44,23 @@ func (m Mapping) Release() error {
 	return nil
 }
 
-// ReleaseProgram lets go of the pages of the program itself: most of them are
+// settled is when the start of a program is over.
+const settled = 5 * time.Second
+
+// AfterStart gives back what only the start of the program needed, once that is
+// over.
+func AfterStart() {
+	time.AfterFunc(settled, func() {
+		debug.FreeOSMemory()
+		releaseProgram()
+	})
+}
+
+// releaseProgram lets go of the pages of the program itself: most of them are
 // of its start. It does nothing where a page may not be as it is in the file,
 // that is unless the program is linked statically at a fixed address, and
 // nothing where there is no /proc.
-func ReleaseProgram() {
+func releaseProgram() {
 	if !static() {
 		return
 	}

@@ -90,7 +90,7 @@ func TestTheProgramGoesOn(t *testing.T) {
 	}
 	before := rss(t, file)
 	for range 100 {
-		ReleaseProgram()
+		releaseProgram()
 	}
 	if after := rss(t, file); after >= before {
 		t.Errorf("%d kB of the program, then %d", before, after)
